@@ -1,0 +1,1 @@
+"""The agent: serves one CVAT tracking function with SAM2, and keeps its tracks in Redis."""
