@@ -1,6 +1,6 @@
 module kubeconform
 
-go 1.26
+go 1.26.0
 
 tool github.com/yannh/kubeconform/cmd/kubeconform
 
