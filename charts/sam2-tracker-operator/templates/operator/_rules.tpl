@@ -1,0 +1,32 @@
+{{/* What the operator may do, in the whole cluster or in each of its namespaces. docs/operator.md says why. */}}
+{{- define "sam2.operator.rules" -}}
+- apiGroups: [sam2.dev]
+  resources: [sam2trackers]
+  verbs: [get, list, watch, patch]
+- apiGroups: [sam2.dev]
+  resources: [sam2trackers/status]
+  verbs: [get, patch, update]
+# Owner references that block deletion, where the API server enforces the right to set them.
+- apiGroups: [sam2.dev]
+  resources: [sam2trackers/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, create, patch, delete]
+- apiGroups: [""]
+  resources: [serviceaccounts, persistentvolumeclaims]
+  verbs: [get, create, patch, delete]
+# Reads the credentials that trackers name; writes each tracker's URL of Redis.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
