@@ -1,0 +1,126 @@
+"""`status`: what the operator saw and did. What must outlive a crash is remembered here and only here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from sam2_operator.api.base import ApiModel
+from sam2_operator.api.spec import ShapeType
+
+ConditionType = Literal["Ready", "FunctionRegistered", "StateStoreReachable", "AgentAvailable"]
+
+Text = Annotated[str, Field(max_length=1024)]
+Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+FunctionID = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
+
+
+class StatusModel(ApiModel):
+    """A part of the status. A newer operator may have written fields that this one does not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(StatusModel):
+    """One aspect of the tracker's state, as Kubernetes defines conditions."""
+
+    type: Annotated[str, Field(max_length=316)] = Field(
+        description="Ready, FunctionRegistered, StateStoreReachable or AgentAvailable."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    observed_generation: int = Field(
+        ge=0,
+        description="The metadata.generation that it tells about.",
+        json_schema_extra={"format": "int64"},
+    )
+    last_transition_time: Timestamp = Field(description="When the status last changed.")
+    reason: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="One word for programs.")
+    message: Annotated[str, Field(max_length=4096)] = Field(
+        description="A sentence: what is, and what to do."
+    )
+
+
+class Registration(StatusModel):
+    """A function about to be registered, written before CVAT is asked: a crash cannot register it twice."""
+
+    instance: Text = Field(description="The operator process that wrote it.")
+    name: Text = Field(description="Name of the function.")
+    visibility: Literal["private", "public"] = Field(description="Visibility of the function.")
+    shape_types: Annotated[list[ShapeType], Field(max_length=3)] = Field(
+        description="Shapes of the function."
+    )
+    above_id: int = Field(
+        ge=0,
+        alias="aboveID",
+        description="The highest id among CVAT's functions before; the new function's is higher.",
+        json_schema_extra={"format": "int64"},
+    )
+    since: Timestamp = Field(description="When CVAT was last asked.")
+
+
+class RegisteredFunction(StatusModel):
+    """The function served, as it was registered or adopted."""
+
+    name: Text = Field(description="Name of the function.")
+    visibility: Literal["private", "public"] = Field(description="Visibility of the function.")
+    shape_types: Annotated[list[ShapeType], Field(max_length=3)] = Field(
+        description="Shapes of the function."
+    )
+    adopted: bool = Field(
+        description="Whether it was given by spec.function.id; such a function is never deleted."
+    )
+    user_id: int = Field(
+        alias="userID",
+        description="Id of the account that it was seen with.",
+        json_schema_extra={"format": "int64"},
+    )
+    username: Text = Field(description="Name of that account.")
+    above_id: int = Field(
+        0,
+        ge=0,
+        alias="aboveID",
+        description="The highest id among CVAT's functions before it was registered.",
+        json_schema_extra={"format": "int64"},
+    )
+
+
+class AgentStatus(StatusModel):
+    """Where the agent runs."""
+
+    pod: Text = Field(description="Name of the pod.")
+    node: Text | None = Field(None, description="Name of its node; absent while it is not scheduled.")
+    image: Text | None = Field(None, description="Image that it runs.")
+    restarts: int = Field(
+        0, ge=0, description="How often its container was restarted.", json_schema_extra={"format": "int32"}
+    )
+
+
+class TrackerStatus(StatusModel):
+    """What the operator last saw."""
+
+    observed_generation: int | None = Field(
+        None,
+        description="The metadata.generation that this status tells about.",
+        json_schema_extra={"format": "int64"},
+    )
+    function_id: FunctionID | None = Field(
+        None, alias="functionID", description="Id of the function in CVAT."
+    )
+    model: Text | None = Field(None, description="The model, as kubectl get shows it.")
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="Ready is true when the agent held its lease and CVAT and Redis answered it within the "
+        "last "
+        "30 seconds; when it is false, its message says what to do.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    agent: AgentStatus | None = Field(None, description="Where the agent runs.")
+    function: RegisteredFunction | None = Field(None, description="The function as registered or adopted.")
+    registration: Registration | None = Field(None, description="A registration that is under way.")
+    obsolete_function_ids: Annotated[list[FunctionID], Field(max_length=64)] = Field(
+        default_factory=list,
+        alias="obsoleteFunctionIDs",
+        description="Functions that the operator registered, replaced and has yet to delete in CVAT.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
