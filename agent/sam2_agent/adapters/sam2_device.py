@@ -1,0 +1,85 @@
+"""Which device the model runs on, at which precision, and what its failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+import torch
+
+from sam2_agent.errors import DeviceLost, DeviceOutOfMemory, DeviceUnavailable
+
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+PrecisionSetting: TypeAlias = Precision | Literal["auto"]
+
+# What PyTorch says in a plain RuntimeError when a CUDA library fails; the driver's own failures have a class.
+_CUDA_WORDS = ("CUDA", "cuDNN", "CUBLAS", "CUFFT", "NVRTC", "NVML")
+
+
+def open_device(name: str) -> torch.device:
+    """The device of that name (`cpu`, `cuda` or `cuda:N`).
+
+    Raises:
+        DeviceUnavailable: it is not there, or the name is none of these.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceUnavailable(f"There is no device named {name!r}; use cuda, cuda:N or cpu.") from error
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise DeviceUnavailable(f"The device {name!r} is not supported; use cuda, cuda:N or cpu.")
+    if not torch.cuda.is_available():
+        raise DeviceUnavailable(
+            f"The model is to run on {name}, but no CUDA device is visible here; "
+            "give the agent a GPU (a resource such as nvidia.com/gpu), or set the device to cpu."
+        )
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceUnavailable(
+            f"The model is to run on {name}, but only {torch.cuda.device_count()} CUDA device(s) are visible, "
+            "counted from 0; use one of them."
+        )
+    return device
+
+
+def choose_precision(setting: PrecisionSetting, device: torch.device) -> Precision:
+    """The precision that a setting means: `auto` is bfloat16 autocast on CUDA and float32 elsewhere."""
+    if setting != "auto":
+        return setting
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+@contextmanager
+def inference(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Run the model inside: no gradients, autocast where the precision asks for it, failures translated.
+
+    Work on a GPU is asynchronous, so results have to be copied to the host inside, or a failure shows up elsewhere.
+
+    Raises:
+        DeviceOutOfMemory: memory ran out.  What could be given back to the device has been.
+        DeviceLost: the accelerator failed otherwise.
+    """
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+        ):
+            yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise DeviceOutOfMemory(
+            f"The memory of {device} is full; give the agent a larger GPU, or a smaller model."
+        ) from error
+    except torch.AcceleratorError as error:
+        raise _lost(device, error) from error
+    except RuntimeError as error:
+        if device.type == "cpu" or not any(word in str(error) for word in _CUDA_WORDS):
+            raise
+        raise _lost(device, error) from error
+
+
+def _lost(device: torch.device, error: RuntimeError) -> DeviceLost:
+    first_line = str(error).partition("\n")[0]
+    return DeviceLost(f"The device {device} failed ({first_line}); the agent has to be started again.")

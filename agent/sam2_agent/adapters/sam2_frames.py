@@ -1,0 +1,44 @@
+"""From a picture to what SAM2's image encoder takes, bit for bit as `sam2.utils.misc.load_video_frames` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFrame:
+    """One frame as the model sees it.
+
+    `size` is the width and height of the picture in pixels, `image` the normalized input (1, 3, side, side) in
+    float32, `backbone` what `SAM2Base.forward_image` gave for it.
+    """
+
+    size: tuple[int, int]
+    image: torch.Tensor
+    backbone: dict[str, Any]
+
+
+def normalize(image: NDArray[np.uint8], side: int, device: torch.device) -> torch.Tensor:
+    """Resize an RGB picture (height, width, 3) to a square and normalize it: float32 of shape (1, 3, side, side).
+
+    SAM2 resizes with Pillow (bicubic), divides by 255 in float64, rounds to float32 and only then subtracts the mean
+    and divides by the deviation.  Each of these steps is IEEE arithmetic, so a GPU gives the same bits.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"not an RGB image: {image.dtype} {image.shape}")
+    small = np.array(Image.fromarray(image).resize((side, side)))
+    pixels = torch.from_numpy(small).to(device).permute(2, 0, 1).to(torch.float64) / 255.0
+    # The layout decides which convolution kernels run, and with that the last bits.
+    tensor = pixels.to(torch.float32).contiguous()
+    tensor -= torch.tensor(_MEAN, dtype=torch.float32, device=device)[:, None, None]
+    tensor /= torch.tensor(_STD, dtype=torch.float32, device=device)[:, None, None]
+    return tensor.unsqueeze(0)

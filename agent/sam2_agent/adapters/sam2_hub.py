@@ -1,0 +1,79 @@
+"""Fetch SAM2 and SAM2.1 checkpoints from the Hugging Face hub, and say plainly what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import errors, hf_hub_download
+from huggingface_hub.utils import disable_progress_bars
+from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
+
+from sam2_agent.errors import ModelNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model of the hub: its id, an optional branch, tag or commit, a token, and where files are kept."""
+
+    id: str
+    revision: str | None = None
+    token: str | None = field(default=None, repr=False)
+    cache_dir: Path | None = None
+
+
+def fetch(model: HubModel, *, endpoint: str | None = None) -> tuple[str, Path]:
+    """Download a checkpoint unless it is cached: its config's name inside the sam2 package, and its path.
+
+    `endpoint` is the hub's URL; by default that of the environment (`HF_ENDPOINT`) or the public one.
+
+    Raises:
+        ModelNotFound: the id, revision or file is unknown, access is refused, or the hub cannot be reached.
+    """
+    try:
+        config_name, filename = HF_MODEL_ID_TO_FILENAMES[model.id]
+    except KeyError:
+        known = ", ".join(HF_MODEL_ID_TO_FILENAMES)
+        raise ModelNotFound(
+            f"{model.id} is none of the models that sam2 knows by name ({known}); "
+            "for another one give its config and checkpoint on a volume."
+        ) from None
+    # Progress bars are for terminals; the agent's output is its log.
+    disable_progress_bars()
+    try:
+        path = hf_hub_download(
+            model.id,
+            filename,
+            revision=model.revision,
+            token=model.token,
+            cache_dir=model.cache_dir,
+            endpoint=endpoint,
+        )
+    except (errors.EntryNotFoundError, errors.HTTPError, OSError, ValueError) as error:
+        raise ModelNotFound(_explain(model, filename, error)) from error
+    return config_name, Path(path)
+
+
+def _explain(model: HubModel, filename: str, error: Exception) -> str:
+    """One sentence on why a download failed; the more special errors of the hub derive from the more general."""
+    revision = model.revision or "main"
+    if isinstance(error, errors.GatedRepoError):
+        return f"Access to {model.id} is gated; accept its terms on the hub and give the agent a token that may read it."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{model.id} has no revision {revision}; check the model's revision."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"The hub has no model {model.id}, or it is private and the agent's token may not read it."
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return (
+            f"{filename} of {model.id} is not in the cache and the hub cannot be reached; "
+            "allow the agent to reach it, or give config and checkpoint on a volume."
+        )
+    if isinstance(error, errors.EntryNotFoundError):
+        return f"{model.id} at revision {revision} has no file {filename}; check the model's revision."
+    if isinstance(error, errors.HFValidationError):
+        return f"The hub does not accept {model.id} at revision {revision} as names; check the model's id and revision."
+    if isinstance(error, errors.HfHubHTTPError):
+        return f"The hub refused {filename} of {model.id} with HTTP status {error.response.status_code}."
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{filename} of {model.id} cannot be kept in the model cache ({error.strerror})."
+    return f"{filename} of {model.id} cannot be downloaded ({type(error).__name__}); the agent tries again when restarted."
