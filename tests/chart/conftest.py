@@ -13,7 +13,7 @@ DEFAULTS = CHART / "values.yaml"
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """helm without a cluster; built on first use."""
+    """Helm without a cluster; built on first use."""
     binaries.ensure(["helm"])
     return Helm(tmp_path_factory.mktemp("helm"))
 

@@ -63,19 +63,27 @@ class Helm:
         return done.stdout
 
     def template(
-        self, values: Path | None = None, *, release: str = "sam2-tracker", namespace: str = "cvat", **chosen: object
+        self,
+        values: Path | None = None,
+        *,
+        release: str = "sam2-tracker",
+        namespace: str = "cvat",
+        **chosen: object,
     ) -> Rendered:
         """Render the chart; ``chosen`` are values by their path, dots written as ``__``."""
         output = self("template", release, CHART, "--namespace", namespace, *_arguments(values, chosen))
         return Rendered([each for each in yaml.safe_load_all(output) if each])
 
-    def refusal(self, values: Path | None = None, **chosen: object) -> str:
+    def refusal(self, **chosen: object) -> str:
         """What helm says when it refuses the values."""
-        done = self.run("template", "sam2-tracker", CHART, *_arguments(values, chosen))
+        done = self.run("template", "sam2-tracker", CHART, *_arguments(None, chosen))
         assert done.returncode != 0, f"these values should be refused: {chosen}"
         return done.stderr
 
 
 def _arguments(values: Path | None, chosen: dict[str, object]) -> list[str]:
     files = ["--values", str(values)] if values else []
-    return [*files, *(f"--set-json={path.replace('__', '.')}={json.dumps(value)}" for path, value in chosen.items())]
+    return [
+        *files,
+        *(f"--set-json={path.replace('__', '.')}={json.dumps(value)}" for path, value in chosen.items()),
+    ]

@@ -44,7 +44,9 @@ def test_images_default_to_the_chart_s_version(defaults: Rendered) -> None:
 
     assert _container(operator)["image"] == f"sam2-tracker-operator:{version}"
     assert _environment(operator)["SAM2_OPERATOR_AGENT_IMAGE"] == f"sam2-tracker-agent:{version}"
-    assert {_container(job)["image"] for job in defaults.of_kind("Job")} == {f"sam2-tracker-operator:{version}"}
+    assert {_container(job)["image"] for job in defaults.of_kind("Job")} == {
+        f"sam2-tracker-operator:{version}"
+    }
 
 
 def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
@@ -68,7 +70,9 @@ def test_names_follow_the_release(helm: Helm, release: str, operator: str, redis
 
     assert rendered.one("Deployment", operator)
     assert rendered.one("Service", redis)
-    assert all(len(each["metadata"]["name"]) <= 63 for each in rendered.of_kind("Service", "StatefulSet", "Job"))
+    assert all(
+        len(each["metadata"]["name"]) <= 63 for each in rendered.of_kind("Service", "StatefulSet", "Job")
+    )
 
 
 def test_the_operator_finds_the_release_s_redis(helm: Helm) -> None:
@@ -84,7 +88,12 @@ def test_the_operator_finds_the_release_s_redis(helm: Helm) -> None:
 
 def test_your_own_redis_by_url(helm: Helm) -> None:
     rendered = helm.template(
-        redis={"enabled": False, "url": "rediss://redis.example:6380/1", "caSecret": "ca", "manageUsers": False}
+        redis={
+            "enabled": False,
+            "url": "rediss://redis.example:6380/1",
+            "caSecret": "ca",
+            "manageUsers": False,
+        }
     )
     operator = rendered.one("Deployment", "sam2-tracker-operator")
 

@@ -73,7 +73,9 @@ def test_every_binding_binds_a_role_of_the_release(rendered: Rendered) -> None:
 
 
 def test_namespaces_leave_no_right_outside_of_them(helm: Helm) -> None:
-    rendered = helm.template(namespaces=["team-a", "team-b"], crds__apply=False, rbac__aggregateToDefaultRoles=False)
+    rendered = helm.template(
+        namespaces=["team-a", "team-b"], crds__apply=False, rbac__aggregateToDefaultRoles=False
+    )
 
     assert not rendered.of_kind("ClusterRole", "ClusterRoleBinding")
     roles = rendered.of_kind("Role", "RoleBinding")

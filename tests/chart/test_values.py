@@ -22,8 +22,16 @@ VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
         ("operator__image__nonsense", 1, "additional properties 'nonsense' not allowed"),
         ("redis__enabled", "yes", "at '/redis/enabled': got string, want boolean"),
         ("redis__maxMemoryPercent", 95, "at '/redis/maxMemoryPercent': maximum: got 95, want 80"),
-        ("redis__resources", {"limits": {"memory": None}}, "at '/redis/resources/limits': missing property 'memory'"),
-        ("redis__resources__limits__memory", "lots", "at '/redis/resources/limits/memory': 'lots' does not match"),
+        (
+            "redis__resources",
+            {"limits": {"memory": None}},
+            "at '/redis/resources/limits': missing property 'memory'",
+        ),
+        (
+            "redis__resources__limits__memory",
+            "lots",
+            "at '/redis/resources/limits/memory': 'lots' does not match",
+        ),
         ("redis__persistence__size", 0, "at '/redis/persistence/size': got number, want string"),
         ("redis__url", "redis.example:6379", "at '/redis/url'"),
         ("redis__url", "redis://redis.example", "redis.enabled is true: set redis.enabled=false"),
