@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.cluster import binaries
+from tests.cluster.cluster import local
 from tests.cluster.controlplane import ControlPlane, Ports
 from tests.cluster.errors import ClusterError
 from tests.cluster.processes import Processes
@@ -18,6 +19,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="build programs from their pinned Go modules")
     build.add_argument("module", nargs="*", help=f"of {', '.join(binaries.MODULES)}; default: all")
+    up = commands.add_parser("up", help="bring the local cluster up; harmless when it is up")
+    up.add_argument("--nodes", type=int, default=1, help="how many nodes (default: 1)")
+    commands.add_parser("down", help="end the local cluster: nothing of it runs or is mounted afterwards")
+    commands.add_parser("kubeconfig", help="print the path of the local cluster's kubeconfig")
+    load = commands.add_parser("load-image", help="import an image into every node of the local cluster")
+    load.add_argument("archive", type=Path, help="an OCI archive, or an OCI image layout folder")
     commands.add_parser("controlplane", help="run a control plane on loopback until interrupted")
     return parser
 
@@ -46,6 +53,15 @@ def main() -> int:
         match arguments.command:
             case "build":
                 binaries.ensure(arguments.module or binaries.MODULES)
+            case "up":
+                local().up(arguments.nodes)
+                print(f"export KUBECONFIG={local().kubeconfig}")
+            case "down":
+                local().down()
+            case "kubeconfig":
+                print(local().kubeconfig)
+            case "load-image":
+                local().load_image(arguments.archive)
             case "controlplane":
                 _run_control_plane()
     except ClusterError as error:

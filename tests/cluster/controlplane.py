@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cluster import binaries
+from tests.cluster.addresses import API_SERVICE, SERVICE_RANGE
 from tests.cluster.certificates import Authority, Pair, write_kubeconfig, write_service_account_keys
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import Processes
-
-SERVICE_RANGE = "10.96.0.0/16"
-API_SERVICE_ADDRESS = "10.96.0.1"
 
 # Every call but watches of health: who did what, never a body, so that no secret reaches the log.
 _AUDIT_POLICY = {
@@ -84,12 +82,16 @@ class Files:
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """A control plane in a folder, listening on one address of this machine or of a network namespace."""
+    """A control plane in a folder, listening on one address of this machine or of a network namespace.
+
+    Attributes:
+        inside: the process whose namespaces it runs in; None for this machine's own.
+    """
 
     folder: Path
     processes: Processes
     address: str = "127.0.0.1"
-    namespace: Path | None = None
+    inside: str | None = None
     ports: Ports = field(default_factory=Ports)
 
     @property
@@ -118,7 +120,7 @@ class ControlPlane:
             "kubernetes.default.svc",
             "kubernetes.default.svc.cluster.local",
         )
-        hosts = (self.address, "127.0.0.1", "localhost", API_SERVICE_ADDRESS, *names)
+        hosts = (self.address, "127.0.0.1", "localhost", str(API_SERVICE), *names)
         authority.issue("kube-apiserver", now, hosts=hosts).write(folder, "apiserver")
         authority.issue("apiserver", now, organization="system:masters").write(folder, "apiserver-kubelet")
         authority.issue("front-proxy", now).write(folder, "front-proxy")
@@ -156,7 +158,7 @@ class ControlPlane:
             self.processes.stop(name)
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
-        self.processes.start(name, (binaries.program(name), *arguments), namespace=self.namespace)
+        self.processes.start(name, (binaries.program(name), *arguments), inside=self.inside)
 
     def _wait_for(self, question: tuple[str, ...], component: str, patience: float) -> None:
         deadline = time.monotonic() + patience

@@ -1,16 +1,16 @@
 """Long-running processes: started detached with a log each, remembered in a folder, ended by process id.
 
-A remembered id counts only together with the time at which the process began: an id that the kernel gave
-to another process since is never signalled.
+A remembered id counts only together with the time at which the process began: an id that the kernel gave to
+another process since is never signalled.
 """
 
 import os
 import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.waiting import wait_until
 
 
 class Processes:
@@ -19,39 +19,42 @@ class Processes:
     Args:
         folder: where ids and logs are kept.
         die_with_parent: have the kernel end each process when the one that started it dies, however it dies.
+        environment: what they find in their environment besides this process's own.
     """
 
-    def __init__(self, folder: Path, *, die_with_parent: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, die_with_parent: bool = False, environment: dict[str, str] | None = None
+    ) -> None:
         self._ids = folder / "pids"
         self._logs = folder / "logs"
         self._prefix = ("setpriv", "--pdeathsig", "KILL") if die_with_parent else ()
+        self._environment = environment or {}
 
     def log(self, name: str) -> Path:
         """Where the process of that name writes its output."""
         return self._logs / f"{name}.log"
 
-    def is_running(self, name: str) -> bool:
-        return self._remembered(name) is not None
+    def pid(self, name: str) -> int | None:
+        """Its process id while it runs."""
+        try:
+            pid, began = (self._ids / name).read_text().split()
+        except (FileNotFoundError, ValueError):
+            return None
+        _reap(int(pid))
+        return int(pid) if _began(int(pid)) == began else None
 
-    def names(self) -> list[str]:
-        """The remembered processes, the last started first."""
-        if not self._ids.is_dir():
-            return []
-        return [path.name for path in sorted(self._ids.iterdir(), key=lambda path: -path.stat().st_mtime_ns)]
-
-    def start(self, name: str, command: Sequence[str | Path], *, namespace: Path | None = None) -> None:
-        """Start it unless it runs, in that network namespace if one is given; its output goes to its log."""
-        if self.is_running(name):
+    def start(self, name: str, command: Sequence[str | Path], *, inside: str | None = None) -> None:
+        """Start it unless it runs; within the network and mount namespaces of the process named ``inside``."""
+        if self.pid(name) is not None:
             return
         self._ids.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        enter = ("nsenter", f"--net={namespace}") if namespace else ()
-        argv = [str(part) for part in (*enter, *self._prefix, *command)]
+        argv = [str(part) for part in (*self.entry(inside), *self._prefix, *command)]
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         pid = os.posix_spawnp(
             argv[0],
             argv,
-            os.environ,
+            {**os.environ, **self._environment},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(self.log(name)), flags, 0o644),
@@ -62,21 +65,30 @@ class Processes:
         )
         (self._ids / name).write_text(f"{pid} {_began(pid)}")
 
+    def entry(self, holder: str | None) -> tuple[str, ...]:
+        """The words before a command that make it run in the namespaces of a process of ours.
+
+        Raises:
+            ClusterError: that process does not run.
+        """
+        if holder is None:
+            return ()
+        pid = self.pid(holder)
+        if pid is None:
+            raise ClusterError(
+                f"{holder} does not run: its namespaces are gone; take the cluster down and up"
+            )
+        return ("nsenter", f"--target={pid}", "--net", "--mount", "--")
+
     def stop(self, name: str, *, kill: bool = False, patience: float = 20.0) -> None:
         """End it and wait until it is gone; kill it if asked to, or once patience (seconds) is over."""
-        signals = [signal.SIGKILL] if kill else [signal.SIGTERM, signal.SIGKILL]
-        for number in signals:
-            pid = self._remembered(name)
+        for number in [signal.SIGKILL] if kill else [signal.SIGTERM, signal.SIGKILL]:
+            pid = self.pid(name)
             if pid is None:
                 break
             os.kill(pid, number)
-            _wait_until(lambda: self._remembered(name) is None, patience)
+            wait_until(lambda: self.pid(name) is None, patience)
         (self._ids / name).unlink(missing_ok=True)
-
-    def stop_all(self) -> None:
-        """End all of them, the last started first."""
-        for name in self.names():
-            self.stop(name)
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines that it wrote, for a message that says why it failed."""
@@ -87,16 +99,8 @@ class Processes:
 
     def require(self, name: str) -> None:
         """Raise ClusterError with its last words if it does not run."""
-        if not self.is_running(name):
+        if self.pid(name) is None:
             raise ClusterError(f"{name} ended; its log {self.log(name)} says:\n{self.tail(name)}")
-
-    def _remembered(self, name: str) -> int | None:
-        try:
-            pid, began = (self._ids / name).read_text().split()
-        except (FileNotFoundError, ValueError):
-            return None
-        _reap(int(pid))
-        return int(pid) if _began(int(pid)) == began else None
 
 
 def _began(pid: int) -> str | None:
@@ -114,12 +118,3 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

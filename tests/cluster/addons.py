@@ -1,0 +1,152 @@
+"""What a cluster holds before its users come: DNS, GPUs that nobody has, and volumes."""
+
+import json
+from typing import Any
+
+from tests.cluster.addresses import DNS_SERVICE
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.node import Node
+from tests.cluster.oci import COREDNS_IMAGE
+
+GPU = "nvidia.com/gpu"
+GPUS_PER_NODE = 2
+STORAGE_CLASS = "local"
+VOLUMES_PER_NODE = 16
+
+_COREFILE = """\
+.:1053 {
+    errors
+    health :8080
+    ready :8181
+    kubernetes cluster.local in-addr.arpa {
+        pods verified
+        ttl 5
+    }
+    cache 5
+    # Nothing lies beyond this cluster: other names are answered, at once, with "there is no such name".
+    template ANY ANY . {
+        rcode NXDOMAIN
+    }
+}
+"""
+
+
+def dns() -> list[dict[str, Any]]:
+    """CoreDNS as a Deployment, with its Service at the address that pods ask."""
+    name, namespace = "coredns", "kube-system"
+    labels = {"k8s-app": "kube-dns"}
+    meta = {"name": name, "namespace": namespace}
+    container = {
+        "name": name,
+        "image": COREDNS_IMAGE,
+        "imagePullPolicy": "Never",
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 2},
+        "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 10},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": True}],
+    }
+    pod = {
+        "serviceAccountName": name,
+        "priorityClassName": "system-cluster-critical",
+        "dnsPolicy": "Default",
+        "containers": [container],
+        "volumes": [{"name": "config", "configMap": {"name": name}}],
+    }
+    read = ["list", "watch"]
+    rules = [
+        {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": read},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
+    ]
+    ports = [{"name": p.lower(), "port": 53, "targetPort": 1053, "protocol": p} for p in ("UDP", "TCP")]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    account = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+        {"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+        {
+            "apiVersion": rbac,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": role,
+            "subjects": [account],
+        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": _COREFILE}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "kube-dns", "namespace": namespace},
+            "spec": {"selector": labels, "clusterIP": str(DNS_SERVICE), "ports": ports},
+        },
+    ]
+
+
+def storage_class() -> dict[str, Any]:
+    """The default class: volumes that were made beforehand, chosen once a pod is placed."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": STORAGE_CLASS,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Retain",
+    }
+
+
+def volume(node: Node, index: int) -> dict[str, Any]:
+    """A volume in a folder of that node. Of type local: the kubelet gives it to the pod's fsGroup."""
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{node.name}-{index:02}"},
+        "spec": {
+            "capacity": {"storage": "50Gi"},
+            "accessModes": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": STORAGE_CLASS,
+            "local": {"path": str(node.volume(index))},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }
+
+
+def give_gpus(kubectl: Kubectl, node: Node) -> None:
+    """Say that the node has GPUs. None is behind them: the scheduler counts them, and that is all."""
+    count = {GPU: str(GPUS_PER_NODE)}
+    patch = json.dumps({"status": {"capacity": count, "allocatable": count}})
+    kubectl("patch", "node", node.name, "--subresource=status", "--type=merge", f"--patch={patch}")
+
+
+def make_volumes(kubectl: Kubectl, node: Node) -> None:
+    """Make the node's volumes, and make anew, empty, those whose claim was deleted."""
+    listed = kubectl.get("persistentvolumes")["items"]
+    phases = {each["metadata"]["name"]: each["status"].get("phase") for each in listed}
+    wanted = {index: volume(node, index) for index in range(VOLUMES_PER_NODE)}
+    names = {index: each["metadata"]["name"] for index, each in wanted.items()}
+    if released := [name for name in names.values() if phases.get(name) == "Released"]:
+        kubectl("delete", "persistentvolume", *released)
+    missing = [index for index, name in names.items() if name in released or name not in phases]
+    for index in missing:
+        node.empty_volume(index)
+    kubectl.apply(storage_class(), *(wanted[index] for index in missing))

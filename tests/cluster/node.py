@@ -1,0 +1,253 @@
+"""A node: containerd, kubelet and kube-proxy in the namespaces of one process, with cgroups of their own."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from tests.cluster import binaries, cgroups
+from tests.cluster.addresses import DNS_SERVICE, POD_RANGE, Plan
+from tests.cluster.certificates import write_kubeconfig
+from tests.cluster.commands import run
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
+from tests.cluster.oci import PAUSE_IMAGE
+from tests.cluster.processes import Processes
+from tests.cluster.waiting import wait_until
+
+CNI_PROGRAMS = Path("/usr/lib/cni")
+# Places that the kubelet and containerd name themselves: each node sees its own folder there.
+KUBELET_PLACE = Path("/var/lib/kubelet")
+CONTAINER_LOGS_PLACE = Path("/var/log/containers")
+SHIMS_PLACE = Path("/run/containerd")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the cluster.
+
+    Attributes:
+        index: 0 for the node that carries the control plane too.
+        folder: its data; the part of its images outlives the cluster, so that they are imported once.
+        sockets: a short path for sockets and mounts, whose names may not be long.
+    """
+
+    index: int
+    folder: Path
+    sockets: Path
+    network: Plan
+    processes: Processes
+
+    @property
+    def name(self) -> str:
+        return f"node-{self.index}"
+
+    @property
+    def address(self) -> IPv4Address:
+        return self.network.node(self.index)
+
+    @property
+    def cgroup(self) -> str:
+        return f"s2t-{self.name}"
+
+    @property
+    def images(self) -> Path:
+        """Containerd's images: kept when the cluster ends."""
+        return self.folder / "containerd"
+
+    @property
+    def containerd_socket(self) -> Path:
+        return self.sockets / self.name / "containerd.sock"
+
+    def volume(self, index: int) -> Path:
+        """A folder that backs one of the node's volumes."""
+        return self.folder / "volumes" / f"{index:02}"
+
+    def empty_volume(self, index: int) -> None:
+        """Make that folder, with nothing in it, writable for pods of any user."""
+        shutil.rmtree(self.volume(index), ignore_errors=True)
+        self.volume(index).mkdir(parents=True)
+        self.volume(index).chmod(0o777)
+
+    @property
+    def mounts(self) -> dict[Path, Path]:
+        """What the node shows at places that would be shared with other nodes otherwise."""
+        return {
+            KUBELET_PLACE: self.folder / "kubelet",
+            CONTAINER_LOGS_PLACE: self.folder / "container-logs",
+            SHIMS_PLACE: self.sockets / self.name / "shims",
+        }
+
+    def process(self, part: str) -> str:
+        """What a part of this node is named among the processes."""
+        return f"{self.name}-{part}"
+
+    def ctr(self, *arguments: str) -> list[str]:
+        """The command line of containerd's client, among Kubernetes' images and containers."""
+        return ["ctr", f"--address={self.containerd_socket}", "--namespace=k8s.io", *arguments]
+
+    def start_containerd(self) -> None:
+        """Start it and wait until it answers."""
+        self._write(self.folder / "cni" / "10-pods.conflist", json.dumps(cni_config(self), indent=1))
+        self._write(self.folder / "containerd.toml", containerd_config(self))
+        self.containerd_socket.parent.mkdir(parents=True, exist_ok=True)
+        part = self.process("containerd")
+        command = ["containerd", f"--config={self.folder / 'containerd.toml'}"]
+        self.processes.start(part, command, inside=self.name)
+
+        def answers() -> bool:
+            self.processes.require(part)
+            try:
+                run(self.ctr("version"))
+            except ClusterError:
+                return False
+            return True
+
+        if not wait_until(answers, 30, every=0.2):
+            raise ClusterError(f"containerd of {self.name} does not answer: {self.processes.tail(part)}")
+
+    def start_kubelet(self, plane: ControlPlane) -> None:
+        """Start the kubelet and kube-proxy, which register the node and route its Services."""
+        cgroups.create(self.cgroup)
+        authority = plane.files.authority()
+        certificates = self.folder / "certificates"
+        if not (certificates / "kubelet.crt").exists():
+            now = datetime.now(UTC)  # noqa: TID251 -- certificates begin when they are made
+            pair = authority.issue(
+                f"system:node:{self.name}",
+                now,
+                organization="system:nodes",
+                hosts=(self.name, str(self.address)),
+            )
+            pair.write(certificates, "kubelet")
+            write_kubeconfig(self.folder / "kubelet.kubeconfig", plane.server, authority, pair)
+        self._write(self.folder / "resolv.conf", "")
+        self._write(self.folder / "kubelet.json", json.dumps(kubelet_config(self, plane), indent=1))
+        self._write(self.folder / "kube-proxy.json", json.dumps(kube_proxy_config(self, plane), indent=1))
+        kubelet: list[str | Path] = [
+            binaries.program("kubelet"),
+            f"--config={self.folder / 'kubelet.json'}",
+            f"--kubeconfig={self.folder / 'kubelet.kubeconfig'}",
+            f"--hostname-override={self.name}",
+            f"--node-ip={self.address}",
+            f"--root-dir={KUBELET_PLACE}",
+            f"--cert-dir={certificates}",
+        ]
+        proxy: list[str | Path] = [
+            binaries.program("kube-proxy"),
+            f"--config={self.folder / 'kube-proxy.json'}",
+        ]
+        self.processes.start(self.process("kubelet"), kubelet, inside=self.name)
+        self.processes.start(self.process("kube-proxy"), proxy, inside=self.name)
+
+    def stop(self) -> None:
+        """End what starts pods; the pods themselves end with the node's cgroup."""
+        for part in ("kubelet", "kube-proxy", "containerd"):
+            self.processes.stop(self.process(part), kill=True)
+
+    @staticmethod
+    def _write(path: Path, content: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def containerd_config(node: Node) -> str:
+    """Containerd's configuration (TOML)."""
+    return f"""\
+version = 2
+root = "{node.images}"
+state = "{node.containerd_socket.parent / "state"}"
+disabled_plugins = ["io.containerd.internal.v1.tracing"]
+
+[grpc]
+address = "{node.containerd_socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{node.folder / "opt"}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{PAUSE_IMAGE}"
+# A machine without CAP_SYS_RESOURCE may not lower a score, and starts no sandbox without this.
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+stream_server_address = "127.0.0.1"
+stream_server_port = "0"
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{CNI_PROGRAMS}"
+conf_dir = "{node.folder / "cni"}"
+"""
+
+
+def cni_config(node: Node) -> dict[str, object]:
+    """How pods get their interfaces: each a pair of its own, so that all of its packets meet the firewall."""
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": str(Plan.pods(node.index))}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": str(node.folder / "cni-addresses"),
+    }
+    return {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [
+            {"type": "ptp", "ipMasq": True, "ipam": addresses},
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+
+
+def kubelet_config(node: Node, plane: ControlPlane) -> dict[str, object]:
+    """A KubeletConfiguration."""
+    certificates = node.folder / "certificates"
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": str(node.address),
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(plane.files.certificates / "ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(certificates / "kubelet.crt"),
+        "tlsPrivateKeyFile": str(certificates / "kubelet.key"),
+        "containerRuntimeEndpoint": f"unix://{node.containerd_socket}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{node.cgroup}",
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "clusterDomain": "cluster.local",
+        "clusterDNS": [str(DNS_SERVICE)],
+        "resolvConf": str(node.folder / "resolv.conf"),
+        "volumePluginDir": str(node.folder / "volume-plugins"),
+        "podLogsDir": str(node.folder / "pod-logs"),
+        # Images come from no registry: one that is collected is gone.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "serializeImagePulls": False,
+    }
+
+
+def kube_proxy_config(node: Node, plane: ControlPlane) -> dict[str, object]:
+    """A KubeProxyConfiguration."""
+    kubeconfig = plane.files.component_kubeconfig("kube-proxy")
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "hostnameOverride": node.name,
+        "bindAddress": str(node.address),
+        "metricsBindAddress": "127.0.0.1:10249",
+        "mode": "iptables",
+        "clusterCIDR": str(POD_RANGE),
+        # This machine's own limits of connection tracking are left as they are.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    }
