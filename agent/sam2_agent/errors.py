@@ -22,6 +22,10 @@ class RequestRefused(AgentError):
     """No agent could answer this request; the message is for the annotator, so it holds nothing private."""
 
 
+class InvalidShape(RequestRefused):
+    """A shape cannot be tracked as it is."""
+
+
 class Unavailable(AgentError):
     """Something the agent needs does not answer now, or does not let it in.
 

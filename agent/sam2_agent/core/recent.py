@@ -1,0 +1,58 @@
+"""What the agent keeps in its own memory, so that going on with a track reads nothing from Redis."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_agent.core.tracking import Features, Memory
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class LRU(Generic[K, V]):
+    """A mapping that forgets what was used longest ago."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """Return the value and count it as used."""
+        if key in self._items:
+            self._items.move_to_end(key)
+        return self._items.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep the value, and forget the one used longest ago where there is no room."""
+        self._items[key] = value
+        self._items.move_to_end(key)
+        while len(self._items) > self._capacity:
+            self._items.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pointer:
+    """The part of a published answer that later steps read: float32 of shape (hidden width,), and the score logit."""
+
+    vector: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Bounded caches by step name, and of encoded frames by task and number.
+
+    Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32 objects: 17
+    pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
+    """
+
+    pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))
+    memories: LRU[str, Memory] = field(default_factory=lambda: LRU(640))
+    features: LRU[tuple[int, int], Features] = field(default_factory=lambda: LRU(4))

@@ -1,0 +1,112 @@
+"""Records in Redis: the answer of a step, and the model's memory of it.
+
+    offset  bytes  content
+    0       4      "s2tr"
+    4       32     SHA-256 of all that follows
+    36      4      length of the header, big endian
+    40      ...    header, JSON: format, kind, name of the step, fingerprint of the model, shape (answers)
+    ...     ...    body: float32 little endian, score then pointer (answers); the tracker's own bytes (memories)
+
+A record says which step it belongs to, so one that stands under another's name counts as missing, like one that is
+damaged, of another model or of a newer format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sam2_agent.core.shapes import ShapeType
+from sam2_agent.errors import DamagedRecord
+
+_MAGIC = b"s2tr"
+_LENGTH = struct.Struct(">I")
+_DIGEST = slice(4, 36)
+_HEADER_AT = 40
+
+Points: TypeAlias = list[Annotated[float, Field(allow_inf_nan=False)]]
+
+
+class AnswerShape(BaseModel):
+    """A shape as CVAT takes it in an answer."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    type: ShapeType
+    points: Points
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What one step found: the shape, or None where the object is not visible, and what later steps read.
+
+    `pointer` is float32 of shape (hidden width,), `score` the object score logit.
+    """
+
+    shape: AnswerShape | None
+    pointer: NDArray[np.float32]
+    score: float
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    kind: Literal["answer", "memory"]
+    name: str
+    fingerprint: str
+    shape: AnswerShape | None = None
+
+
+def dump_answer(answer: Answer, name: str, fingerprint: str) -> bytes:
+    """Write the answer of the step `name`."""
+    header = _Header(kind="answer", name=name, fingerprint=fingerprint, shape=answer.shape)
+    return _dump(header, np.concatenate(([answer.score], answer.pointer)).astype("<f4").tobytes())
+
+
+def load_answer(data: bytes, name: str, fingerprint: str) -> Answer:
+    """Read the answer of the step `name`; raises `DamagedRecord`."""
+    header, body = _load(data, "answer", name, fingerprint)
+    if len(body) < 8 or len(body) % 4:
+        raise DamagedRecord("An answer holds no score and pointer.")
+    numbers = np.frombuffer(body, "<f4").astype(np.float32)
+    return Answer(shape=header.shape, pointer=numbers[1:], score=float(numbers[0]))
+
+
+def dump_memory(memory: bytes, name: str, fingerprint: str) -> bytes:
+    """Write the memory of the step `name`, given as the tracker serialized it."""
+    return _dump(_Header(kind="memory", name=name, fingerprint=fingerprint), memory)
+
+
+def load_memory(data: bytes, name: str, fingerprint: str) -> bytes:
+    """Read what the tracker serialized; raises `DamagedRecord`."""
+    return _load(data, "memory", name, fingerprint)[1]
+
+
+def _dump(header: _Header, body: bytes) -> bytes:
+    text = header.model_dump_json().encode()
+    sealed = _LENGTH.pack(len(text)) + text + body
+    return _MAGIC + hashlib.sha256(sealed).digest() + sealed
+
+
+def _load(data: bytes, kind: str, name: str, fingerprint: str) -> tuple[_Header, bytes]:
+    sealed = data[_DIGEST.stop :]
+    if data[: _DIGEST.start] != _MAGIC or len(data) < _HEADER_AT:
+        raise DamagedRecord("A record does not begin like one.")
+    if hashlib.sha256(sealed).digest() != data[_DIGEST]:
+        raise DamagedRecord("A record does not match its checksum.")
+    (length,) = _LENGTH.unpack_from(sealed)
+    end = _HEADER_AT + length
+    try:
+        header = _Header.model_validate_json(data[_HEADER_AT:end])
+    except ValidationError as error:
+        raise DamagedRecord("A record has a header of another format.") from error
+    if (header.kind, header.name, header.fingerprint) != (kind, name, fingerprint):
+        raise DamagedRecord("A record belongs to another step or another model.")
+    return header, data[end:]

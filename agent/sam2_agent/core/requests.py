@@ -1,0 +1,119 @@
+"""What CVAT asks: assignments as they come from the queue, and as they are recorded until they are answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from sam2_agent.core.state import MAX_CHARACTERS, MAX_FRAME
+from sam2_agent.errors import DamagedRecord, RequestRefused
+
+MAX_OBJECTS = 32
+"""How many objects CVAT's interface sends in one request."""
+
+MAX_POINTS = 2_000_000
+"""Numbers in one shape; a mask as long as that is longer than a state may be."""
+
+Category: TypeAlias = Literal["interactive", "batch"]
+CATEGORIES: tuple[Category, ...] = ("interactive", "batch")
+"""Most urgent first: behind an interactive request a person is waiting."""
+
+
+class Assignment(BaseModel):
+    """A request that CVAT handed to this agent, its parameters not looked at yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ar_id: Annotated[str, Field(min_length=1, max_length=1024)]
+    ar_params: dict[str, JsonValue]
+
+
+class Recorded(BaseModel):
+    """An assignment as it is kept in Redis; `attempts` counts the agents that began to work on it."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    assignment: Assignment
+    attempts: Annotated[int, Field(ge=0)] = 0
+
+    def dump(self) -> bytes:
+        """Write the record."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+
+    @staticmethod
+    def load(data: bytes) -> Recorded:
+        """Read a record; raises `DamagedRecord`."""
+        try:
+            return Recorded.model_validate_json(data)
+        except ValidationError as error:
+            raise DamagedRecord("A recorded request cannot be read.") from error
+
+
+class Shape(BaseModel):
+    """A shape as CVAT sends it; `rotation` is in degrees, clockwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    points: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_POINTS)]
+    rotation: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+
+class InitTracking(BaseModel):
+    """Begin to track these shapes from this frame."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["init_tracking"]
+    task: Annotated[int, Field(ge=0)]
+    frame: Annotated[int, Field(ge=0, le=MAX_FRAME)]
+    shapes: Annotated[list[Shape], Field(min_length=1)]
+
+
+class Track(BaseModel):
+    """Find the objects of these states on this frame."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["track"]
+    task: Annotated[int, Field(ge=0)]
+    frame: Annotated[int, Field(ge=0, le=MAX_FRAME)]
+    states: Annotated[list[Annotated[str, Field(max_length=MAX_CHARACTERS)]], Field(min_length=1)]
+
+
+Request: TypeAlias = Annotated[InitTracking | Track, Field(discriminator="type")]
+_REQUEST: TypeAdapter[InitTracking | Track] = TypeAdapter(Request)
+
+
+def parse(parameters: Mapping[str, JsonValue]) -> InitTracking | Track:
+    """Read the parameters of a request; raises `RequestRefused` with the annotator's sentence."""
+    kind = parameters.get("type")
+    if kind not in ("init_tracking", "track"):
+        name = kind if isinstance(kind, str) and kind.isidentifier() and len(kind) < 64 else "of another kind"
+        raise RequestRefused(f"This function tracks objects; it cannot answer {name} requests.")
+    for field in ("shapes", "states"):
+        objects = parameters.get(field)
+        if isinstance(objects, list) and len(objects) > MAX_OBJECTS:
+            raise RequestRefused(
+                f"{len(objects)} objects are too many for one request; track at most {MAX_OBJECTS} at once."
+            )
+    try:
+        return _REQUEST.validate_python(dict(parameters))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "its parameters"
+        raise RequestRefused(f"The tracking request is not understood ({where}: {first['msg']}).") from error
+
+
+def describe(parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The few parameters that a log line names."""
+    objects = parameters.get("shapes") or parameters.get("states") or []
+    return {
+        "type": parameters.get("type"),
+        "task": parameters.get("task"),
+        "frame": parameters.get("frame"),
+        "objects": len(objects) if isinstance(objects, list) else None,
+    }

@@ -1,0 +1,170 @@
+"""State strings: what CVAT keeps of a track between two requests.
+
+A state string tells how the track began and which frames were tracked since, in order; nothing of what the model
+computed.  So it is small, and whoever holds it can have the track computed anew.  It comes back from a browser and
+is untrusted: it must be, byte for byte, what this module would write.
+
+The name of a step is the digest of the whole string up to that step and of the model's fingerprint.  Whoever edits
+a string names other steps, never someone else's: the nonce in it is random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from itertools import accumulate, pairwise
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sam2_agent.core.masks import decode_mask, encode_mask
+from sam2_agent.core.shapes import ShapeType
+from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt
+from sam2_agent.errors import RequestRefused
+
+PREFIX = "s2t1."
+"""Begins every state string and carries the version of the format."""
+
+MAX_CHARACTERS = 4_194_304
+"""The longest state that CVAT takes."""
+
+MAX_SIDE = 65_535
+MAX_FRAME = 2**31 - 1
+MAX_RANGES = 4096
+MAX_STEPS = 1_000_000
+WINDOW = 16
+"""How many frames SAM2's object pointers reach back, its own included (`max_obj_ptrs_in_encoder`)."""
+
+FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class State(BaseModel):
+    """How a track began, and the frames tracked since.
+
+    `frame` is the prompt's frame; `mask` (as CVAT writes masks: run lengths, then x1, y1, x2, y2) or `box` (x1, y1,
+    x2, y2) is the prompt.  `tracked` holds the frames since, as first and last of each rising run; a step back or a
+    skipped frame begins a new run.  `size` is width and height; `shape` the type that answers have.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    frame: FrameNumber
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    shape: ShapeType
+    size: tuple[Side, Side]
+    task: Annotated[int, Field(ge=0)]
+    window: Annotated[int, Field(ge=1, le=WINDOW)]
+    mask: tuple[Annotated[int, Field(ge=0, le=MAX_SIDE**2)], ...] | None = None
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
+    tracked: Annotated[tuple[tuple[FrameNumber, FrameNumber], ...], Field(max_length=MAX_RANGES)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.mask is None) == (self.box is None):
+            raise ValueError("one prompt")
+        if any(first > last for first, last in self.tracked):
+            raise ValueError("runs rise")
+        if any(here[1] + 1 == after[0] for here, after in pairwise(self.tracked)):
+            raise ValueError("runs that meet are one run")
+        if self.length > MAX_STEPS:
+            raise ValueError("too many frames")
+        return self
+
+    @property
+    def length(self) -> int:
+        """How many frames were tracked since the prompt's."""
+        return sum(last - first + 1 for first, last in self.tracked)
+
+    def extended(self, frame: int) -> State:
+        """Return the state after one more tracked frame."""
+        if self.length >= MAX_STEPS or len(self.tracked) >= MAX_RANGES:
+            raise RequestRefused(
+                "This track is too long to go on; start tracking again from the current frame."
+            )
+        if self.tracked and self.tracked[-1][1] + 1 == frame:
+            runs = (*self.tracked[:-1], (self.tracked[-1][0], frame))
+        else:
+            runs = (*self.tracked, (frame, frame))
+        return self.model_copy(update={"tracked": runs})
+
+    def prompt(self) -> Prompt:
+        """Return what the model begins with; raises `InvalidShape` where the numbers do not fit the size."""
+        if self.box is not None:
+            return BoxPrompt(self.box)
+        return MaskPrompt(decode_mask(self.mask or (), self.size))
+
+    def canonical(self) -> str:
+        """Write the state string."""
+        return PREFIX + _head(self) + _tail(self.tracked)
+
+
+def begin(
+    *, task: int, frame: int, size: tuple[int, int], shape: ShapeType, prompt: Prompt, window: int, nonce: int
+) -> State:
+    """Return the state of a new track; `nonce` is 128 random bits."""
+    return State(
+        frame=frame,
+        nonce=f"{nonce:032x}",
+        shape=shape,
+        size=size,
+        task=task,
+        window=window,
+        mask=tuple(encode_mask(prompt.mask) or ()) if isinstance(prompt, MaskPrompt) else None,
+        box=prompt.box if isinstance(prompt, BoxPrompt) else None,
+    )
+
+
+def parse(text: str) -> State:
+    """Read a state string; raises `RequestRefused` for anything that `State.canonical` did not write."""
+    refused = RequestRefused("A tracking state is not one that this function wrote; start tracking again.")
+    if len(text) > MAX_CHARACTERS or not text.startswith(PREFIX):
+        raise refused
+    try:
+        state = State.model_validate_json(text.removeprefix(PREFIX))
+    except ValidationError as error:
+        raise refused from error
+    if state.canonical() != text:
+        raise refused
+    return state
+
+
+class Steps:
+    """The steps of one track by index: 0 is the prompt, k the k-th frame tracked since."""
+
+    def __init__(self, state: State, fingerprint: str) -> None:
+        self.state = state
+        self._head = f"{fingerprint}\n{PREFIX}{_head(state)}".encode()
+        self._ends = list(accumulate(last - first + 1 for first, last in state.tracked))
+
+    @property
+    def last(self) -> int:
+        """The index of the newest step."""
+        return self._ends[-1] if self._ends else 0
+
+    def frame(self, index: int) -> int:
+        """The task's frame number that the step reads."""
+        if index == 0:
+            return self.state.frame
+        run = bisect_right(self._ends, index - 1)
+        return self.state.tracked[run][1] - (self._ends[run] - index)
+
+    def name(self, index: int) -> str:
+        """Under this name the step is remembered: 64 hexadecimal digits."""
+        runs: tuple[tuple[int, int], ...] = ()
+        if index > 0:
+            run = bisect_right(self._ends, index - 1)
+            runs = (*self.state.tracked[:run], (self.state.tracked[run][0], self.frame(index)))
+        return hashlib.sha256(self._head + _tail(runs).encode()).hexdigest()
+
+
+def _head(state: State) -> str:
+    """All but the tracked frames: equal for every step of a track."""
+    fields = state.model_dump(mode="json", exclude={"tracked"}, exclude_none=True)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).removesuffix("}")
+
+
+def _tail(tracked: tuple[tuple[int, int], ...]) -> str:
+    return f',"tracked":{json.dumps(tracked, separators=(",", ":"))}}}'
