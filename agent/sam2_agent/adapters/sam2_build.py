@@ -1,7 +1,8 @@
 """Build SAM2's own, unmodified `SAM2VideoPredictor`.
 
-The model is built as sam2's builder does by default, with one difference: holes in masks are not filled.  Filling
-needs sam2's compiled extension, warns on every call without it, and leaks into the memory of the prompt's frame.
+The model is built as sam2's builder does by default, with one difference: holes in masks are not filled.
+Filling needs sam2's compiled extension, warns on every call without it, and leaks into the memory of the
+prompt's frame.
 
 A config names the classes to build, so whoever writes a config chooses code: it is trusted as the image is.
 A checkpoint is not: it is loaded as tensors only.
@@ -65,7 +66,7 @@ def build(source: ModelSource, device: torch.device) -> BuiltModel:
             return _build(config_name, config_name, checkpoint, device)
     for path in (source.config, source.checkpoint):
         if not path.is_file():
-            raise ModelNotFound(f"There is no file {path}; check the model's paths and the volume they lie on.")
+            raise ModelNotFound(f"There is no file {path}; check the model's paths and its volume.")
     with _hydra_configs(source.config.parent.resolve()):
         return _build(str(source.config), source.config.name, source.checkpoint, device)
 

@@ -36,10 +36,12 @@ def open_device(name: str) -> torch.device:
             f"The model is to run on {name}, but no CUDA device is visible here; "
             "give the agent a GPU (a resource such as nvidia.com/gpu), or set the device to cpu."
         )
-    if device.index is not None and device.index >= torch.cuda.device_count():
+    # PyTorch's types say that an index is always there; plain "cuda" has none.
+    index: int | None = device.index
+    visible = torch.cuda.device_count()
+    if index is not None and index >= visible:
         raise DeviceUnavailable(
-            f"The model is to run on {name}, but only {torch.cuda.device_count()} CUDA device(s) are visible, "
-            "counted from 0; use one of them."
+            f"The model is to run on {name}, but only {visible} CUDA device(s) are visible here."
         )
     return device
 
@@ -55,7 +57,8 @@ def choose_precision(setting: PrecisionSetting, device: torch.device) -> Precisi
 def inference(device: torch.device, precision: Precision) -> Iterator[None]:
     """Run the model inside: no gradients, autocast where the precision asks for it, failures translated.
 
-    Work on a GPU is asynchronous, so results have to be copied to the host inside, or a failure shows up elsewhere.
+    Work on a GPU is asynchronous: results have to be copied to the host inside, or a failure shows up
+    elsewhere.
 
     Raises:
         DeviceOutOfMemory: memory ran out.  What could be given back to the device has been.
@@ -75,7 +78,7 @@ def inference(device: torch.device, precision: Precision) -> Iterator[None]:
     except torch.AcceleratorError as error:
         raise _lost(device, error) from error
     except RuntimeError as error:
-        if device.type == "cpu" or not any(word in str(error) for word in _CUDA_WORDS):
+        if not any(word in str(error) for word in _CUDA_WORDS):
             raise
         raise _lost(device, error) from error
 

@@ -1,4 +1,4 @@
-"""From a picture to what SAM2's image encoder takes, bit for bit as `sam2.utils.misc.load_video_frames` does."""
+"""From a picture to what SAM2's image encoder takes, bit for bit as `sam2.utils.misc.load_video_frames`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _STD = (0.229, 0.224, 0.225)
 class EncodedFrame:
     """One frame as the model sees it.
 
-    `size` is the width and height of the picture in pixels, `image` the normalized input (1, 3, side, side) in
-    float32, `backbone` what `SAM2Base.forward_image` gave for it.
+    `size` is the picture's width and height in pixels, `image` the normalized input, float32 (1, 3, side,
+    side), `backbone` what `SAM2Base.forward_image` gave for it.
     """
 
     size: tuple[int, int]
@@ -28,10 +28,10 @@ class EncodedFrame:
 
 
 def normalize(image: NDArray[np.uint8], side: int, device: torch.device) -> torch.Tensor:
-    """Resize an RGB picture (height, width, 3) to a square and normalize it: float32 of shape (1, 3, side, side).
+    """Resize an RGB picture (height, width, 3) to a square and normalize it: float32 (1, 3, side, side).
 
-    SAM2 resizes with Pillow (bicubic), divides by 255 in float64, rounds to float32 and only then subtracts the mean
-    and divides by the deviation.  Each of these steps is IEEE arithmetic, so a GPU gives the same bits.
+    SAM2 resizes with Pillow (bicubic), divides by 255 in float64, rounds to float32 and only then subtracts
+    the mean and divides by the deviation.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"not an RGB image: {image.dtype} {image.shape}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from huggingface_hub import errors, hf_hub_download
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
 
 from sam2_agent.errors import ModelNotFound
@@ -49,31 +49,32 @@ def fetch(model: HubModel, *, endpoint: str | None = None) -> tuple[str, Path]:
             cache_dir=model.cache_dir,
             endpoint=endpoint,
         )
-    except (errors.EntryNotFoundError, errors.HTTPError, OSError, ValueError) as error:
+    except Exception as error:  # the hub's own errors, and those of the HTTP library that it happens to use
         raise ModelNotFound(_explain(model, filename, error)) from error
     return config_name, Path(path)
 
 
 def _explain(model: HubModel, filename: str, error: Exception) -> str:
-    """One sentence on why a download failed; the more special errors of the hub derive from the more general."""
-    revision = model.revision or "main"
-    if isinstance(error, errors.GatedRepoError):
-        return f"Access to {model.id} is gated; accept its terms on the hub and give the agent a token that may read it."
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{model.id} has no revision {revision}; check the model's revision."
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"The hub has no model {model.id}, or it is private and the agent's token may not read it."
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return (
-            f"{filename} of {model.id} is not in the cache and the hub cannot be reached; "
-            "allow the agent to reach it, or give config and checkpoint on a volume."
-        )
-    if isinstance(error, errors.EntryNotFoundError):
-        return f"{model.id} at revision {revision} has no file {filename}; check the model's revision."
-    if isinstance(error, errors.HFValidationError):
-        return f"The hub does not accept {model.id} at revision {revision} as names; check the model's id and revision."
-    if isinstance(error, errors.HfHubHTTPError):
-        return f"The hub refused {filename} of {model.id} with HTTP status {error.response.status_code}."
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{filename} of {model.id} cannot be kept in the model cache ({error.strerror})."
-    return f"{filename} of {model.id} cannot be downloaded ({type(error).__name__}); the agent tries again when restarted."
+    """One sentence on why a download failed."""
+    where = f"{model.id} at revision {model.revision or 'main'}"
+    # The hub's errors derive from each other: the more special ones stand first.
+    match error:
+        case errors.GatedRepoError():
+            reason = "is gated; accept its terms on the hub and give the agent a token that may read it"
+        case errors.RevisionNotFoundError():
+            reason = "does not exist on the hub; check the model's revision"
+        case errors.RepositoryNotFoundError():
+            reason = "is not on the hub, or is private and the agent's token may not read it"
+        case errors.LocalEntryNotFoundError():
+            reason = "is not in the cache, and the hub cannot be reached; allow that or use a volume"
+        case errors.EntryNotFoundError():
+            reason = f"has no file {filename}; check the model's revision"
+        case errors.HFValidationError():
+            reason = "is no name that the hub accepts; check the model's id and revision"
+        case errors.HfHubHTTPError():
+            reason = f"was refused by the hub with HTTP status {error.response.status_code}"
+        case OSError(strerror=str() as words):
+            reason = f"cannot be kept in the model cache ({words})"
+        case _:
+            reason = f"cannot be downloaded ({type(error).__name__})"
+    return f"The model {where} {reason}."

@@ -1,9 +1,9 @@
 """Track with SAM2, one step at a time, from records alone.
 
-SAM2's video predictor keeps everything about a video in one growing inference state.  Here such a state is built anew
-for every call from the records of a few frames, and SAM2's own methods run on it: so a step gives, bit for bit, what
-`SAM2VideoPredictor.propagate_in_video` gives on the whole clip, whoever computed the steps before it.
-`docs/fidelity.md` tells what that took.
+SAM2's video predictor keeps everything about a video in one growing inference state.  Here such a state is
+built anew for every call from the records of a few frames, and SAM2's own methods run on it: so a step gives,
+bit for bit, what `SAM2VideoPredictor.propagate_in_video` gives on the whole clip, whoever computed the steps
+before it. `docs/fidelity.md` tells what that took.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GPU_BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam2Output:
-    """One object on one frame.  `low_resolution` are the mask logits as SAM2 decodes them, float32 (1, 1, s, s)."""
+    """One object on one frame; `low_resolution` are the logits as SAM2 decodes them, float32 (1, 1, s, s)."""
 
     mask: NDArray[np.bool_]
     remembered: Remembered
@@ -54,8 +54,8 @@ class Sam2Output:
 class Sam2Tracker:
     """SAM2 as a `sam2_agent.core.tracking.Tracker`.
 
-    `batch_size` is how many objects are tracked at once.  By default a CPU takes them one by one, which costs nothing
-    there and gives SAM2's own bits; a GPU takes them together, which differs from one by one by rounding.
+    `batch_size` is how many objects are tracked at once.  By default a CPU takes them one by one, which costs
+    nothing there and gives SAM2's own bits; a GPU takes them together, which differs from that by rounding.
     """
 
     def __init__(self, model: BuiltModel, precision: Precision, batch_size: int | None = None) -> None:
@@ -111,8 +111,10 @@ class Sam2Tracker:
         """The mask logits of an output at its frame's resolution, (height, width)."""
         height, width = output.mask.shape
         with self._inference():
-            logits: NDArray[np.float32] = self._resize(output.low_resolution, (width, height)).cpu().numpy()
-        return logits[0, 0]
+            logits: NDArray[np.float32] = (
+                self._resize(output.low_resolution, (width, height))[0, 0].cpu().numpy()
+            )
+        return logits
 
     def _prompt(self, frame: EncodedFrame, prompt: Prompt) -> Sam2Output:
         """Prompt one object and encode its first memory, as `propagate_in_video` does before it starts."""
@@ -139,8 +141,8 @@ class Sam2Tracker:
 
     def _track(self, contexts: list[Context], frame: EncodedFrame) -> list[Sam2Output]:
         index = contexts[0].index
-        # SAM2 reads from the length of the video how to scale the positions of pointers in time, which the window
-        # decides, and that frames from there on do not exist.
+        # From the length of the video SAM2 takes how to scale the pointers' positions in time, where only the
+        # window matters, and that later frames do not exist.
         num_frames = max(contexts[0].window, index + 1)
         state = self._state(frame, index, num_frames)
         with self._inference():
@@ -165,7 +167,7 @@ class Sam2Tracker:
         records: dict[int, dict[str, Any]] = {}
         for place, column in enumerate(zip(*rows, strict=True)):
             index = column[0].index
-            record = {"obj_ptr": on_device[place]}
+            record: dict[str, Any] = {"obj_ptr": on_device[place]}
             if place == 0 or index >= contexts[0].index - MEMORY_FRAMES:
                 memories = [_own_memory(remembered.memory).features for remembered in column]
                 record["maskmem_features"] = torch.cat(memories)
