@@ -1,0 +1,344 @@
+"""A scripted annotator: what CVAT's annotation page does when somebody tracks objects, by real HTTP.
+
+The page signs in, picks a function, sends one `init_tracking` with the shapes of the start frame, then one `track`
+a frame, one after the other, up to the target frame, each with the states that the last answer gave. Deleted frames
+are passed over. A correction is a new shape and the action again from that frame.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.cookies import SimpleCookie
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import urllib3
+from numpy.typing import NDArray
+
+MAX_SHAPES_PER_REQUEST = 32
+
+
+class RunError(Exception):
+    """The server refused or failed a call; the message is its own sentence, as the page shows it."""
+
+    def __init__(self, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        """The HTTP status; None when there was no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A shape as CVAT writes it.
+
+    `points` of a mask: run lengths of the row-major bitmap in the box, zeros first, then left, top, right, bottom
+    (inclusive); of a polygon: x0, y0, x1, y1, ...; of a rectangle: left, top, right, bottom.
+    """
+
+    type: Literal["mask", "polygon", "rectangle"]
+    points: tuple[float, ...]
+    rotation: float = 0.0
+
+    @classmethod
+    def mask(cls, bitmap: NDArray[np.bool_]) -> Shape:
+        """The mask of a bitmap of shape (height, width), bool, with at least one pixel set."""
+        rows, columns = bitmap.nonzero()
+        if rows.size == 0:
+            raise ValueError("a mask needs at least one pixel")
+        left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
+        flat = bitmap[top : bottom + 1, left : right + 1].ravel()
+        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        runs = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
+        leading = [0] if flat[0] else []
+        return cls("mask", tuple(float(number) for number in (*leading, *runs, left, top, right, bottom)))
+
+    @classmethod
+    def polygon(cls, *points: tuple[float, float]) -> Shape:
+        """The polygon through these points, (x, y) each."""
+        return cls("polygon", tuple(float(number) for point in points for number in point))
+
+    @classmethod
+    def rectangle(
+        cls, left: float, top: float, right: float, bottom: float, *, rotation: float = 0.0
+    ) -> Shape:
+        """A box; `rotation` in degrees, 0 to 360."""
+        return cls("rectangle", (left, top, right, bottom), rotation)
+
+    @classmethod
+    def from_json(cls, shape: Mapping[str, Any]) -> Shape:
+        """A shape of an answer."""
+        return cls(shape["type"], tuple(map(float, shape["points"])), float(shape.get("rotation", 0.0)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape for a request."""
+        rotation = {"rotation": self.rotation} if self.rotation else {}
+        return {"type": self.type, "points": list(self.points), **rotation}
+
+    def bitmap(self, height: int, width: int) -> NDArray[np.bool_]:
+        """A mask's bitmap, of shape (height, width)."""
+        if self.type != "mask":
+            raise ValueError(f"a {self.type} has no bitmap")
+        *runs, left, top, right, bottom = (int(number) for number in self.points)
+        values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        bitmap = np.zeros((height, width), dtype=np.bool_)
+        bitmap[top : bottom + 1, left : right + 1] = values.reshape(bottom - top + 1, right - left + 1)
+        return bitmap
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """What one frame got: a shape per object, None where it was not found."""
+
+    frame: int
+    shapes: tuple[Shape | None, ...]
+    milliseconds: float
+    """How long the annotator waited for this frame; for the start frame, for `init_tracking`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The frames of an action in order; the first has the shapes that the annotator drew."""
+
+    task_id: int
+    function_id: int
+    frames: tuple[TrackedFrame, ...]
+    complaints: tuple[str, ...] = ()
+    """Sentences that the annotator saw before an attempt that worked."""
+
+    def shapes_at(self, frame: int) -> tuple[Shape | None, ...]:
+        """The shapes of a frame. Raises `KeyError` for one outside of the track."""
+        for tracked in self.frames:
+            if tracked.frame == frame:
+                return tracked.shapes
+        raise KeyError(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionChoice:
+    """A function as the page offers it."""
+
+    id: int
+    name: str
+    supported_shape_types: tuple[str, ...]
+
+
+OnFrame = Callable[[TrackedFrame], None]
+
+
+class Annotator:
+    """Somebody at CVAT's annotation page."""
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        organization: str | None = None,
+        call_seconds: float = 120.0,
+        retries: int = 0,
+    ) -> None:
+        """`call_seconds` is the patience with one call, `retries` how often the action is run again after an error."""
+        self._url = url.rstrip("/")
+        self._username = username
+        self._password = password
+        self._retries = retries
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=urllib3.Timeout(connect=10, read=call_seconds)
+        )
+        self._headers = {"Accept": "application/vnd.cvat+json"}
+        if organization is not None:
+            self._headers["X-Organization"] = organization
+
+    def __enter__(self) -> Self:
+        self.login()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.clear()
+
+    def login(self) -> None:
+        """Sign in with the password. Raises `RunError`."""
+        answer = self._send(
+            "POST", "/api/auth/login", {"username": self._username, "password": self._password}
+        )
+        cookies = SimpleCookie()
+        for header in answer.headers.getlist("Set-Cookie"):
+            cookies.load(header)
+        self._headers["Cookie"] = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+        self._headers["X-CSRFToken"] = cookies["csrftoken"].value
+
+    def trackers(self) -> list[FunctionChoice]:
+        """The trackers that the page offers. Raises `RunError`."""
+        found: list[FunctionChoice] = []
+        page: int | None = 1
+        while page is not None:
+            answer = self._get(f"/api/functions?page={page}&page_size=100")
+            found += [
+                FunctionChoice(item["id"], item["name"], tuple(item["supported_shape_types"]))
+                for item in answer["results"]
+                if item["kind"] == "tracker"
+            ]
+            page = page + 1 if answer["next"] else None
+        return found
+
+    def choose(self, name: str) -> FunctionChoice:
+        """The tracker of that name. Raises `LookupError` unless there is exactly one."""
+        found = [tracker for tracker in self.trackers() if tracker.name == name]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} trackers are named {name!r}")
+        return found[0]
+
+    def track(
+        self,
+        function_id: int,
+        task_id: int,
+        shapes: Sequence[Shape],
+        *,
+        start: int,
+        stop: int,
+        job_id: int | None = None,
+        on_frame: OnFrame = lambda _frame: None,
+    ) -> Track:
+        """Track the shapes of frame `start` to frame `stop`, inclusive.
+
+        `on_frame` is called with each frame as it comes. After an error the whole action is run again, as often as
+        this annotator tries. Raises `RunError` with the server's sentence.
+        """
+        complaints: list[str] = []
+        while True:
+            try:
+                frames = self._run_action(function_id, task_id, shapes, start, stop, job_id, on_frame)
+            except RunError as error:
+                if len(complaints) == self._retries:
+                    raise
+                complaints.append(str(error))
+            else:
+                return Track(task_id, function_id, tuple(frames), tuple(complaints))
+
+    def correct(
+        self,
+        track: Track,
+        frame: int,
+        corrections: Mapping[int, Shape],
+        *,
+        job_id: int | None = None,
+        on_frame: OnFrame = lambda _frame: None,
+    ) -> Track:
+        """Replace shapes of a frame (by object, counted from 0) and run again from there to the track's end.
+
+        Objects that are not found on that frame and not corrected stay lost. Raises `RunError`, `KeyError`.
+        """
+        drawn = [corrections.get(index, shape) for index, shape in enumerate(track.shapes_at(frame))]
+        kept = [index for index, shape in enumerate(drawn) if shape is not None]
+        again = self.track(
+            track.function_id,
+            track.task_id,
+            [shape for shape in drawn if shape is not None],
+            start=frame,
+            stop=track.frames[-1].frame,
+            job_id=job_id,
+            on_frame=on_frame,
+        )
+
+        def with_lost(tracked: TrackedFrame) -> TrackedFrame:
+            found = dict(zip(kept, tracked.shapes, strict=True))
+            return replace(tracked, shapes=tuple(found.get(index) for index in range(len(drawn))))
+
+        before = [tracked for tracked in track.frames if tracked.frame < frame]
+        return replace(
+            track,
+            frames=(*before, *map(with_lost, again.frames)),
+            complaints=track.complaints + again.complaints,
+        )
+
+    def run(self, function_id: int, params: Mapping[str, Any]) -> dict[str, Any]:
+        """One `POST /api/functions/{id}/run`. Raises `RunError` with the server's sentence."""
+        answer = self._send("POST", f"/api/functions/{function_id}/run", params)
+        return _object(answer)
+
+    def _run_action(
+        self,
+        function_id: int,
+        task_id: int,
+        shapes: Sequence[Shape],
+        start: int,
+        stop: int,
+        job_id: int | None,
+        on_frame: OnFrame,
+    ) -> list[TrackedFrame]:
+        deleted = set(self._get(f"/api/tasks/{task_id}/data/meta")["deleted_frames"])
+        common = {"task": task_id} | ({} if job_id is None else {"job": job_id})
+        began = time.perf_counter()
+        states = [
+            self.run(
+                function_id,
+                {"type": "init_tracking", **common, "frame": start, "shapes": [s.to_json() for s in group]},
+            )["states"]
+            for group in _groups(shapes)
+        ]
+        frames = [TrackedFrame(start, tuple(shapes), _milliseconds_since(began))]
+        on_frame(frames[-1])
+        for frame in range(start + 1, stop + 1):
+            if frame in deleted:
+                continue
+            began = time.perf_counter()
+            found: list[Shape | None] = []
+            for index, group_states in enumerate(states):
+                answer = self.run(
+                    function_id, {"type": "track", **common, "frame": frame, "states": group_states}
+                )
+                states[index] = answer["states"]
+                found += [shape and Shape.from_json(shape) for shape in answer["shapes"]]
+            frames.append(TrackedFrame(frame, tuple(found), _milliseconds_since(began)))
+            on_frame(frames[-1])
+        return frames
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return _object(self._send("GET", path))
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            answer = self._pool.request(method, self._url + path, json=body, headers=self._headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise RunError(f"Could not reach the server: {error}") from error
+        if answer.status >= 400:
+            raise RunError(_sentence(answer), answer.status)
+        return answer
+
+
+def _groups(shapes: Sequence[Shape]) -> list[Sequence[Shape]]:
+    size = MAX_SHAPES_PER_REQUEST
+    return [shapes[index : index + size] for index in range(0, len(shapes), size)]
+
+
+def _milliseconds_since(began: float) -> float:
+    return 1000 * (time.perf_counter() - began)
+
+
+def _object(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    data = json.loads(answer.data)
+    if not isinstance(data, dict):
+        raise RunError("The server's answer is not a JSON object.", answer.status)
+    return data
+
+
+def _sentence(answer: urllib3.BaseHTTPResponse) -> str:
+    """What the page shows of an error: the server's text where there is one."""
+    fallback = f"{answer.status} {answer.reason or 'error'}"
+    try:
+        data = json.loads(answer.data)
+    except ValueError:
+        return fallback
+    if isinstance(data, dict):
+        text = data.get("detail") or data.get("message")
+        return str(text) if text else json.dumps(data)
+    return str(data[0]) if isinstance(data, list) and data else str(data) or fallback

@@ -1,0 +1,426 @@
+"""The typed handle on a running stand-in, in this process or in a pod: everything that `/_standin/` offers."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+
+import numpy as np
+import urllib3
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, TypeAdapter
+
+from tests.cvat_standin.accounts import Role
+from tests.cvat_standin.control_models import (
+    Advance,
+    Assignees,
+    Created,
+    FaultState,
+    Forgetting,
+    FunctionRecord,
+    ListDelay,
+    MemberSpec,
+    OrganizationSpec,
+    PuttingBack,
+    RawRequest,
+    RedeliveryPolicy,
+    RequestRecord,
+    StreamCut,
+    StreamSettings,
+    TaskSpec,
+    TokenRecord,
+    TokenSpec,
+    UserChange,
+    UserSpec,
+)
+from tests.cvat_standin.faults import AnswerIngress, AnswerStatus, DropReply, DropRequest, Fault, Stall
+from tests.cvat_standin.journal import LogEntry
+
+FrameImage = bytes | Image.Image | NDArray[np.uint8]
+"""An encoded PNG or JPEG, an image, or an array of shape (height, width, 3) or (height, width)."""
+
+_T = TypeVar("_T")
+_FUNCTIONS = TypeAdapter(list[FunctionRecord])
+_REQUESTS = TypeAdapter(list[RequestRecord])
+_LOG = TypeAdapter(list[LogEntry])
+_COUNTERS = TypeAdapter(dict[str, int])
+_CALL_SECONDS = 30
+
+
+def wait_for(probe: Callable[[], _T | None], what: str, *, within: float = 15.0, every: float = 0.01) -> _T:
+    """Call `probe` until it returns something true, and return that.
+
+    Raises `AssertionError` naming `what` was waited for after `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    while not (found := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {within:g} s in vain for {what}")
+        time.sleep(every)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user that a test made, with what it needs to sign in."""
+
+    id: int
+    username: str
+    password: str
+    token: str
+
+
+class _Control:
+    """Calls to the control routes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(retries=False, timeout=_CALL_SECONDS, maxsize=4)
+
+    def call(self, method: str, path: str, body: BaseModel | bytes | None = None) -> bytes:
+        """Make one call. Raises `AssertionError` with the server's words when it is refused."""
+        data = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
+        answer = self._pool.request(method, f"{self._url}/_standin{path}", body=data)
+        if answer.status >= 400:
+            raise AssertionError(f"{method} /_standin{path}: {answer.status} {answer.data.decode()}")
+        return answer.data
+
+    def make(self, path: str, body: BaseModel | bytes) -> int:
+        """Make something and return its id."""
+        return Created.model_validate_json(self.call("POST", path, body)).id
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedFault:
+    """A fault that was set."""
+
+    id: int
+    _control: _Control
+
+    def taken(self) -> int:
+        """How many calls it has spoiled."""
+        return FaultState.model_validate_json(self._control.call("GET", f"/faults/{self.id}")).taken
+
+    def clear(self) -> None:
+        """Remove it; whoever stalls goes on."""
+        self._control.call("DELETE", f"/faults/{self.id}")
+
+
+class FaultControl:
+    """Makes the server misbehave. Routes are written `POST /api/functions/{id}/run`; see `faults`.
+
+    `times=None` means until cleared, `skip` lets that many calls pass first, `query` asks for query parameters.
+    """
+
+    def __init__(self, control: _Control) -> None:
+        self._control = control
+
+    def status(
+        self,
+        route: str,
+        status: int,
+        *,
+        detail: str = "The server misbehaves on request.",
+        retry_after: str | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        query: Mapping[str, str] | None = None,
+    ) -> ArmedFault:
+        """Answer with this status before doing anything."""
+        return self._set(
+            AnswerStatus(
+                route=route,
+                status=status,
+                detail=detail,
+                retry_after=retry_after,
+                times=times,
+                skip=skip,
+                query=dict(query or {}),
+            )
+        )
+
+    def ingress(self, route: str, status: int = 404, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Answer as an ingress controller does that has no backend: HTML."""
+        return self._set(AnswerIngress(route=route, status=status, times=times, skip=skip))
+
+    def drop_request(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Cut the connection before doing anything."""
+        return self._set(DropRequest(route=route, times=times, skip=skip))
+
+    def drop_reply(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Do what is asked, then cut the connection instead of answering."""
+        return self._set(DropReply(route=route, times=times, skip=skip))
+
+    def stall(
+        self,
+        route: str,
+        *,
+        seconds: float | None = None,
+        when: Literal["before", "after"] = "before",
+        times: int | None = 1,
+        skip: int = 0,
+        query: Mapping[str, str] | None = None,
+    ) -> ArmedFault:
+        """Wait for seconds of the server's clock, or until `release`, before or after doing what is asked."""
+        return self._set(
+            Stall(route=route, seconds=seconds, when=when, times=times, skip=skip, query=dict(query or {}))
+        )
+
+    def release(self) -> None:
+        """Let all calls that stall at this moment go on."""
+        self._control.call("POST", "/faults/release")
+
+    def clear(self) -> None:
+        """Remove all faults and release who stalls."""
+        self._control.call("DELETE", "/faults")
+
+    def _set(self, fault: Fault) -> ArmedFault:
+        return ArmedFault(self._control.make("/faults", fault), self._control)
+
+
+class CVAT:
+    """A running stand-in."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._control = _Control(self.url)
+        self.faults = FaultControl(self._control)
+
+    def close(self) -> None:
+        """Close the connections of this handle; the server goes on."""
+        self._control.close()
+
+    # People
+
+    def add_user(self, username: str, *, superuser: bool = False, email: str = "") -> Account:
+        """A user with a password and an access token."""
+        password, token = f"password-of-{username}", f"token-of-{username}"
+        spec = UserSpec(username=username, password=password, token=token, superuser=superuser, email=email)
+        return Account(self._control.make("/users", spec), username, password, token)
+
+    def set_password(self, username: str, password: str) -> None:
+        """Change a password, which ends the user's sessions."""
+        self._control.call("PATCH", f"/users/{username}", UserChange(password=password))
+
+    def set_active(self, username: str, *, active: bool) -> None:
+        """Deactivate or reactivate an account."""
+        self._control.call("PATCH", f"/users/{username}", UserChange(active=active))
+
+    def add_token(self, username: str, *, read_only: bool = False) -> str:
+        """A new access token of the user."""
+        answer = self._control.call("POST", f"/users/{username}/tokens", TokenSpec(read_only=read_only))
+        return TokenRecord.model_validate_json(answer).value
+
+    def revoke_tokens(self, username: str) -> None:
+        """Revoke all access tokens of the user."""
+        self._control.call("DELETE", f"/users/{username}/tokens")
+
+    def end_sessions(self, username: str) -> None:
+        """End all password sessions of the user."""
+        self._control.call("DELETE", f"/users/{username}/sessions")
+
+    def add_organization(self, slug: str, owner: str, members: Mapping[str, Role] | None = None) -> int:
+        """A new organization; returns its id."""
+        spec = OrganizationSpec(slug=slug, owner=owner, members=dict(members or {}))
+        return self._control.make("/organizations", spec)
+
+    def set_member(self, slug: str, username: str, role: Role = "worker") -> None:
+        """Add a member, or change a role."""
+        self._control.call("PUT", f"/organizations/{slug}/members/{username}", MemberSpec(role=role))
+
+    def remove_member(self, slug: str, username: str) -> None:
+        """Remove a member."""
+        self._control.call("DELETE", f"/organizations/{slug}/members/{username}")
+
+    # Tasks
+
+    def add_task(
+        self,
+        frames: Sequence[FrameImage],
+        owner: str,
+        *,
+        name: str = "task",
+        organization: str | None = None,
+        assignees: Sequence[str] = (),
+        labels: Sequence[str] = ("object",),
+        deleted_frames: Sequence[int] = (),
+        chunk_size: int = 36,
+        job_size: int | None = None,
+        from_video: bool = False,
+    ) -> int:
+        """A new task; returns its id. Images that are not encoded yet become PNG."""
+        spec = TaskSpec(
+            name=name,
+            owner=owner,
+            organization=organization,
+            assignees=list(assignees),
+            labels=list(labels),
+            deleted_frames=list(deleted_frames),
+            chunk_size=chunk_size,
+            job_size=job_size,
+            from_video=from_video,
+        )
+        return self.add_task_archive(_archive(frames), spec)
+
+    def add_task_archive(self, archive: bytes, spec: TaskSpec) -> int:
+        """A new task from a zip archive of images; returns its id."""
+        return self._control.make(f"/tasks?{urlencode({'spec': spec.model_dump_json()})}", archive)
+
+    def assign_task(self, task_id: int, *usernames: str) -> None:
+        """Say who may see the task besides its owner."""
+        self._control.call("PUT", f"/tasks/{task_id}/assignees", Assignees(usernames=list(usernames)))
+
+    # Functions and their queues
+
+    def functions(self) -> list[FunctionRecord]:
+        """All functions that exist, oldest first, whoever may see them."""
+        return _FUNCTIONS.validate_json(self._control.call("GET", "/functions"))
+
+    def function(self, function_id: int) -> FunctionRecord:
+        """One function. Raises `AssertionError` if it does not exist."""
+        for function in self.functions():
+            if function.id == function_id:
+                return function
+        raise AssertionError(f"function {function_id} does not exist")
+
+    def forget_function(self, function_id: int, *, end_streams: bool = True) -> None:
+        """Lose a function; its event streams end, or stay open and silent."""
+        self._control.call("POST", f"/functions/{function_id}/forget", Forgetting(end_streams=end_streams))
+
+    def list_late(self, seconds: float | None = None) -> None:
+        """Keep functions made from now on out of lists, for a time or until `release_lists`."""
+        self._control.call("PUT", "/lists", ListDelay(seconds=seconds))
+
+    def release_lists(self) -> None:
+        """Show all functions in lists, and new ones at once."""
+        self._control.call("POST", "/lists/release")
+
+    def cut_streams(self, function_id: int, *, abrupt: bool = False) -> None:
+        """End the event streams of a function's queue, in order or by cutting the connections."""
+        self._control.call("POST", f"/functions/{function_id}/cut-streams", StreamCut(abrupt=abrupt))
+
+    def set_streams(self, *, retry_milliseconds: int = 5000, keep_alive_seconds: float = 15.0) -> None:
+        """Say what event streams tell from the next one on."""
+        settings = StreamSettings(
+            retry_milliseconds=retry_milliseconds, keep_alive_seconds=keep_alive_seconds
+        )
+        self._control.call("PUT", "/streams", settings)
+
+    def set_redelivery(
+        self,
+        *,
+        after_seconds: float | None = None,
+        new_id: bool = False,
+        to_same_agent: bool = False,
+        refusal_status: int = 404,
+    ) -> None:
+        """Say when a request that an agent holds is handed out again; without arguments never (the default).
+
+        After a time without sign of life from its agent, or on an acquire by the very agent that holds it; under the
+        same id or a new one. `refusal_status` answers an agent that does not hold the request (any more).
+        """
+        policy = RedeliveryPolicy(
+            after_seconds=after_seconds,
+            new_id=new_id,
+            to_same_agent=to_same_agent,
+            refusal_status=refusal_status,
+        )
+        self._control.call("PUT", "/redelivery", policy)
+
+    def put_back(self, request_id: str, *, new_id: bool = False) -> RequestRecord:
+        """Take a request from its agent and offer it again at once."""
+        answer = self._control.call("POST", f"/requests/{request_id}/put-back", PuttingBack(new_id=new_id))
+        return RequestRecord.model_validate_json(answer)
+
+    def requests(self, function_id: int | None = None) -> list[RequestRecord]:
+        """The annotation requests of a function, or of all, oldest first."""
+        records = _REQUESTS.validate_json(self._control.call("GET", "/requests"))
+        return [record for record in records if function_id in {None, record.function_id}]
+
+    def request(self, key: int) -> RequestRecord:
+        """The request of that key, which stays when the id changes. Raises `AssertionError` if there is none."""
+        for record in self.requests():
+            if record.key == key:
+                return record
+        raise AssertionError(f"request {key} does not exist")
+
+    def submit(
+        self,
+        function_id: int,
+        params: Mapping[str, Any],
+        requester: str,
+        *,
+        category: Literal["interactive", "batch"] = "interactive",
+    ) -> RequestRecord:
+        """Put anything into a queue, without the checks that `run` makes, and do not wait."""
+        raw = RawRequest(function_id=function_id, category=category, params=dict(params), requester=requester)
+        return RequestRecord.model_validate_json(self._control.call("POST", "/requests", raw))
+
+    # Time and what happened
+
+    def advance(self, seconds: float) -> None:
+        """Move the server's time forward."""
+        self._control.call("POST", "/clock/advance", Advance(seconds=seconds))
+
+    def log(self, route: str | None = None) -> list[LogEntry]:
+        """The calls on a route (`POST /api/functions/{id}/run`), or all, oldest first."""
+        query = f"?{urlencode({'route': route})}" if route else ""
+        return _LOG.validate_json(self._control.call("GET", f"/log{query}"))
+
+    def count(self, route: str) -> int:
+        """How many calls on a route came."""
+        return len(self.log(route))
+
+    def counters(self) -> dict[str, int]:
+        """Calls by method, path and status."""
+        return _COUNTERS.validate_json(self._control.call("GET", "/counters"))
+
+    def wait_for_watchers(self, function_id: int, count: int = 1, *, within: float = 15.0) -> None:
+        """Return once that many event streams of the function's queue are open."""
+        wait_for(
+            lambda: self.function(function_id).watchers == count,
+            f"{count} watchers of the queue",
+            within=within,
+        )
+
+    def wait_for_request(
+        self,
+        function_id: int,
+        status: Literal["queued", "started", "finished", "failed"],
+        *,
+        within: float = 15.0,
+    ) -> RequestRecord:
+        """The newest request of the function, once it has that status."""
+
+        def newest() -> RequestRecord | None:
+            records = self.requests(function_id)
+            return records[-1] if records and records[-1].status == status else None
+
+        return wait_for(newest, f"a {status} request of function {function_id}", within=within)
+
+
+def _archive(frames: Sequence[FrameImage]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as opened:
+        for index, frame in enumerate(frames):
+            data = frame if isinstance(frame, bytes) else _encode(frame)
+            extension = "png" if data.startswith(b"\x89PNG") else "jpeg"
+            opened.writestr(f"{index:06d}.{extension}", data)
+    return archive.getvalue()
+
+
+def _encode(frame: Image.Image | NDArray[np.uint8]) -> bytes:
+    encoded = io.BytesIO()
+    image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
+    image.save(encoded, "PNG")
+    return encoded.getvalue()
