@@ -3,3 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python -m sam2_operator.api.crd "$@"
+# Helm installs CRDs only from within the chart.
+if [ "${1:-}" != --check ]; then cp crds/*.yaml charts/sam2-tracker-operator/crds/; fi
