@@ -1,11 +1,45 @@
-"""Where the small model lies."""
+"""The small model as sam2's own builders build it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-CONFIG = Path(__file__).with_name("sam2.1_hiera_micro.yaml")
-"""Hydra config: SAM2.1's architecture, narrower and shallower, at 160 pixels."""
+import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from sam2.build_sam import build_sam2, build_sam2_video_predictor
 
-WEIGHTS = Path(__file__).with_name("sam2.1_hiera_micro.pt")
-"""Checkpoint in half precision, as sam2's own builder loads it."""
+from tests.tiny_sam2 import CONFIG, WEIGHTS
+
+__all__ = ["CONFIG", "WEIGHTS", "build_predictor", "build_trainable"]
+
+
+def build_predictor(config: Path = CONFIG, weights: Path = WEIGHTS) -> Any:
+    """sam2's unmodified `SAM2VideoPredictor` on the CPU, with hole filling off."""
+    with _configs_in(config.parent):
+        predictor = build_sam2_video_predictor(config.name, str(weights), device="cpu")
+    # An override would be lost: the builder puts its own value after it.
+    predictor.fill_hole_area = 0
+    return predictor
+
+
+def build_trainable(config: Path = CONFIG, seed: int = 0) -> Any:
+    """A freshly initialized `SAM2Base` on the CPU, ready to be trained."""
+    torch.manual_seed(seed)
+    with _configs_in(config.parent):
+        return build_sam2(config.name, None, device="cpu", apply_postprocessing=False)
+
+
+@contextmanager
+def _configs_in(folder: Path) -> Iterator[None]:
+    """Let sam2's builders find configs in `folder`; put Hydra's state back afterwards."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        initialize_config_dir(str(folder.resolve()), version_base="1.2")
+        yield
+    finally:
+        GlobalHydra.instance().hydra = before
