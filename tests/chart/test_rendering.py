@@ -179,7 +179,7 @@ def test_the_crd_of_the_chart_is_the_generated_one() -> None:
 def test_the_notes_name_the_next_two_commands(helm: Helm) -> None:
     notes = helm("install", "x", CHART, "--dry-run=client", "--namespace", "cvat").split("NOTES:")[1]
 
-    assert "kubectl create secret generic cvat" in notes
+    assert "kubectl create secret generic cvat-agent" in notes
     assert "kubectl apply -f -" in notes
     assert "all namespaces" in notes
 
