@@ -1,0 +1,1 @@
+"""`make demo`: from `kubectl apply` to a tracked video, with two kills, on a real cluster."""

@@ -1,0 +1,37 @@
+"""Between bitmaps and the shapes that CVAT sends and receives."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.cvat_standin.annotator import Shape
+
+Bitmap = NDArray[np.bool_]
+
+
+def outline(bitmap: Bitmap) -> Shape:
+    """A polygon around the bitmap's largest part, as a careful annotator clicks it."""
+    found, _ = cv2.findContours(bitmap.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), epsilon=0.8, closed=True)
+    return Shape.polygon(*((float(x), float(y)) for x, y in corners[:, 0]))
+
+
+def bitmap_of(shape: Shape | None, size: tuple[int, int]) -> Bitmap:
+    """The pixels of a mask or polygon in an image of `size` (width, height); none for a lost object."""
+    width, height = size
+    if shape is None:
+        return np.zeros((height, width), np.bool_)
+    if shape.type == "mask":
+        return shape.bitmap(height, width)
+    corners = np.rint(np.asarray(shape.points, np.float32).reshape(-1, 2)).astype(np.int32)
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [corners], 1)
+    return canvas.astype(np.bool_)
+
+
+def iou(truth: Bitmap, found: Bitmap) -> float:
+    """Intersection over union of two bitmaps; 1 where both are empty."""
+    union = int((truth | found).sum())
+    return int((truth & found).sum()) / union if union else 1.0
