@@ -1,7 +1,7 @@
 """``python -m tests.chart.crd_schema FOLDER``: the CRD as JSON schemas that kubeconform reads.
 
-They are strict, as kubectl's validation is: a field that the CRD does not know is an error. CEL rules are left to the
-API server.
+They are strict, as kubectl's validation is: a field that the CRD does not know is an error. CEL rules are for
+the API server.
 """
 
 import json

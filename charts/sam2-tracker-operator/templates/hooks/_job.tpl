@@ -1,6 +1,6 @@
 {{/*
 A hook: an account, its rights and a Job that runs a subcommand of the operator's image; all gone after success.
-Takes a dict: root, name (suffix), events, rules (of a role), namespaces (none: a ClusterRole), args, deadline in seconds.
+Takes a dict: root, name (suffix), events, rules (of a role), namespaces (none: a ClusterRole), args, retries, deadline in seconds.
 */}}
 {{- define "sam2.hook" -}}
 {{- $root := .root }}
@@ -67,7 +67,7 @@ metadata:
   annotations:
     {{- toYaml $annotations | nindent 4 }}
 spec:
-  backoffLimit: 3
+  backoffLimit: {{ .retries }}
   activeDeadlineSeconds: {{ .deadline }}
   template:
     metadata:
