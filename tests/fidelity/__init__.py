@@ -1,0 +1,1 @@
+"""What the tracker gives, held against SAM2's own video predictor."""
