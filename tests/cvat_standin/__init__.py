@@ -1,7 +1,8 @@
 """A stand-in for CVAT: a real HTTP server with the parts of CVAT that agents, operators and annotators meet.
 
-Written from CVAT's OpenAPI document, and proved by unmodified `cvat-cli`, which registers and serves a function on it.
-State is in memory only; tests, demo and end-to-end tests use the same server, in a thread, a process or a pod.
+Written from CVAT's OpenAPI document, and proved by unmodified `cvat-cli`, which registers and serves a
+function on it. State is in memory only; tests, demo and end-to-end tests use the same server, in a thread, a
+process or a pod.
 
 In a test::
 
@@ -16,16 +17,17 @@ In a test::
             track = annotator.track(function_id, task, [Shape.mask(bitmap)], start=0, stop=9)
         cvat.count("POST /api/functions/{id}/run")      # from the request log
 
-By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`. It prints one
-line when it is ready, then one JSON line a call. The seed: `{"users": [{"username", "password", "token", "superuser"}],
-"organizations": [{"slug", "owner", "members": {"username": "role"}}]}`. `client.CVAT(url)` drives it from outside.
+By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`. It
+prints one line when it is ready, then one JSON line a call. The seed: `{"users": [{"username", "password",
+"token", "superuser"}], "organizations": [{"slug", "owner", "members": {"username": "role"}}]}`.
+`client.CVAT(url)` drives it from outside.
 
-What it serves under `/api/`: `auth` (login, logout, access tokens), `users/self`, `server/about`, `organizations`,
-`functions` (create, list, retrieve, delete, `run`, batch `requests/`), `functions/queues` (watch, acquire, update,
-complete, fail), `tasks`, `jobs` and `labels` (details, meta, frames, chunks). Errors are in Django REST framework's form.
-Assumed, because CVAT's server is closed there: what `run` answers (`routes.requests`), who may use and serve a function
-(`access`), what becomes of a request whose agent died (`queue`: a setting), the status for reporting on a request that
-is another's (`refusal_status`).
+What it serves under `/api/`: `auth` (login, logout, access tokens), `users/self`, `server/about`,
+`organizations`, `functions` (create, list, retrieve, delete, `run`, batch `requests/`), `functions/queues`
+(watch, acquire, update, complete, fail), `tasks`, `jobs` and `labels` (details, meta, frames, chunks). Errors
+are in Django REST framework's form. Assumed, because CVAT's server is closed there: what `run` answers
+(`routes.requests`), who may use and serve a function (`access`), what becomes of a request whose agent died
+(`queue`: a setting), the status for reporting on a request that is another's (`refusal_status`).
 
 How to control it: `/_standin/`, JSON both ways (models in `control_models`), without authentication.
 

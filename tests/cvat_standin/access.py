@@ -1,8 +1,8 @@
 """Who may see and do what: pure decisions on users, organizations and things they own.
 
-CVAT decides by policies; these are the parts that an agent and an annotator meet. Not public, and assumed here: a
-function made in an organization may be used by all its members, a public one by everybody, and its queue may be
-served by its owner, the organization's maintainers and superusers.
+CVAT decides by policies; these are the parts that an agent and an annotator meet. Not public, and assumed
+here: a function made in an organization may be used by all its members, a public one by everybody, and its
+queue may be served by its owner, the organization's maintainers and superusers.
 """
 
 from __future__ import annotations

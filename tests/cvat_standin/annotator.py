@@ -1,8 +1,8 @@
 """A scripted annotator: what CVAT's annotation page does when somebody tracks objects, by real HTTP.
 
-The page signs in, picks a function, sends one `init_tracking` with the shapes of the start frame, then one `track`
-a frame, one after the other, up to the target frame, each with the states that the last answer gave. Deleted frames
-are passed over. A correction is a new shape and the action again from that frame.
+The page signs in, picks a function, sends one `init_tracking` with the shapes of the start frame, then one
+`track` a frame, one after the other, up to the target frame, each with the states that the last answer gave.
+Deleted frames are passed over. A correction is a new shape and the action again from that frame.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.cookies import SimpleCookie
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import numpy as np
 import urllib3
-from numpy.typing import NDArray
+
+from tests.cvat_standin.shapes import Shape
+
+__all__ = ["Annotator", "FunctionChoice", "RunError", "Shape", "Track", "TrackedFrame"]
 
 MAX_SHAPES_PER_REQUEST = 32
 
@@ -29,64 +31,6 @@ class RunError(Exception):
         super().__init__(sentence)
         self.status = status
         """The HTTP status; None when there was no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A shape as CVAT writes it.
-
-    `points` of a mask: run lengths of the row-major bitmap in the box, zeros first, then left, top, right, bottom
-    (inclusive); of a polygon: x0, y0, x1, y1, ...; of a rectangle: left, top, right, bottom.
-    """
-
-    type: Literal["mask", "polygon", "rectangle"]
-    points: tuple[float, ...]
-    rotation: float = 0.0
-
-    @classmethod
-    def mask(cls, bitmap: NDArray[np.bool_]) -> Shape:
-        """The mask of a bitmap of shape (height, width), bool, with at least one pixel set."""
-        rows, columns = bitmap.nonzero()
-        if rows.size == 0:
-            raise ValueError("a mask needs at least one pixel")
-        left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
-        flat = bitmap[top : bottom + 1, left : right + 1].ravel()
-        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        runs = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
-        leading = [0] if flat[0] else []
-        return cls("mask", tuple(float(number) for number in (*leading, *runs, left, top, right, bottom)))
-
-    @classmethod
-    def polygon(cls, *points: tuple[float, float]) -> Shape:
-        """The polygon through these points, (x, y) each."""
-        return cls("polygon", tuple(float(number) for point in points for number in point))
-
-    @classmethod
-    def rectangle(
-        cls, left: float, top: float, right: float, bottom: float, *, rotation: float = 0.0
-    ) -> Shape:
-        """A box; `rotation` in degrees, 0 to 360."""
-        return cls("rectangle", (left, top, right, bottom), rotation)
-
-    @classmethod
-    def from_json(cls, shape: Mapping[str, Any]) -> Shape:
-        """A shape of an answer."""
-        return cls(shape["type"], tuple(map(float, shape["points"])), float(shape.get("rotation", 0.0)))
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape for a request."""
-        rotation = {"rotation": self.rotation} if self.rotation else {}
-        return {"type": self.type, "points": list(self.points), **rotation}
-
-    def bitmap(self, height: int, width: int) -> NDArray[np.bool_]:
-        """A mask's bitmap, of shape (height, width)."""
-        if self.type != "mask":
-            raise ValueError(f"a {self.type} has no bitmap")
-        *runs, left, top, right, bottom = (int(number) for number in self.points)
-        values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-        bitmap = np.zeros((height, width), dtype=np.bool_)
-        bitmap[top : bottom + 1, left : right + 1] = values.reshape(bottom - top + 1, right - left + 1)
-        return bitmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +86,11 @@ class Annotator:
         call_seconds: float = 120.0,
         retries: int = 0,
     ) -> None:
-        """`call_seconds` is the patience with one call, `retries` how often the action is run again after an error."""
+        """Nobody is signed in yet; `with` signs in.
+
+        `call_seconds` is the patience with one call, `retries` how often an action is run again after an
+        error.
+        """
         self._url = url.rstrip("/")
         self._username = username
         self._password = password
@@ -208,13 +156,14 @@ class Annotator:
     ) -> Track:
         """Track the shapes of frame `start` to frame `stop`, inclusive.
 
-        `on_frame` is called with each frame as it comes. After an error the whole action is run again, as often as
-        this annotator tries. Raises `RunError` with the server's sentence.
+        `on_frame` is called with each frame as it comes. After an error the whole action is run again, as
+        often as this annotator tries. Raises `RunError` with the server's sentence.
         """
+        common = {"task": task_id} | ({} if job_id is None else {"job": job_id})
         complaints: list[str] = []
         while True:
             try:
-                frames = self._run_action(function_id, task_id, shapes, start, stop, job_id, on_frame)
+                frames = self._run_action(function_id, common, shapes, range(start, stop + 1), on_frame)
             except RunError as error:
                 if len(complaints) == self._retries:
                     raise
@@ -266,15 +215,13 @@ class Annotator:
     def _run_action(
         self,
         function_id: int,
-        task_id: int,
+        common: Mapping[str, int],
         shapes: Sequence[Shape],
-        start: int,
-        stop: int,
-        job_id: int | None,
+        span: range,
         on_frame: OnFrame,
     ) -> list[TrackedFrame]:
-        deleted = set(self._get(f"/api/tasks/{task_id}/data/meta")["deleted_frames"])
-        common = {"task": task_id} | ({} if job_id is None else {"job": job_id})
+        deleted = set(self._get(f"/api/tasks/{common['task']}/data/meta")["deleted_frames"])
+        start = span[0]
         began = time.perf_counter()
         states = [
             self.run(
@@ -285,7 +232,7 @@ class Annotator:
         ]
         frames = [TrackedFrame(start, tuple(shapes), _milliseconds_since(began))]
         on_frame(frames[-1])
-        for frame in range(start + 1, stop + 1):
+        for frame in span[1:]:
             if frame in deleted:
                 continue
             began = time.perf_counter()

@@ -1,7 +1,8 @@
 """Whether what an agent answers fits what it was asked: pure checks.
 
-CVAT's server is closed here. These are the conditions that its clients rely on: as many states and shapes as asked
-for, in order, each shape null or of the type that tracking began with, with points that the page can draw.
+CVAT's server is closed here. These are the conditions that its clients rely on: as many states and shapes as
+asked for, in order, each shape null or of the type that tracking began with, with points that the page can
+draw.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.cvat_standin.errors import invalid
-from tests.cvat_standin.wire import MAX_STATE_LENGTH, CompleteBody, ShapeBody
+from tests.cvat_standin.wire import MAX_STATE_LENGTH, CompleteBody, FoundShapeBody, ShapeBody
 
 MIN_POLYGON_NUMBERS = 6
 
@@ -51,7 +52,7 @@ def _check_states(states: list[str] | None, expected: int) -> list[str]:
 
 
 def _check_shapes(
-    shapes: list[ShapeBody | None] | None, types: Sequence[str | None], image_size: tuple[int, int]
+    shapes: list[FoundShapeBody | None] | None, types: Sequence[str | None], image_size: tuple[int, int]
 ) -> list[dict[str, Any] | None]:
     if shapes is None:
         raise invalid("shapes", "This field is required.")

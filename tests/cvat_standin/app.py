@@ -12,7 +12,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from tests.cvat_standin.errors import ApiError
 from tests.cvat_standin.middleware import Surroundings
 from tests.cvat_standin.replies import Reply, error_reply
-from tests.cvat_standin.routes import auth, control, functions, people, queues, requests, tasks
+from tests.cvat_standin.routes import (
+    auth,
+    functions,
+    misbehaviour,
+    observation,
+    people,
+    queues,
+    requests,
+    tasks,
+    world,
+)
 from tests.cvat_standin.state import StandIn
 
 _NO_SUCH_PAGE = (
@@ -29,7 +39,9 @@ def make_app(standin: StandIn) -> Starlette:
         *queues.ROUTES,
         *functions.ROUTES,
         *tasks.ROUTES,
-        *control.ROUTES,
+        *world.ROUTES,
+        *misbehaviour.ROUTES,
+        *observation.ROUTES,
     ]
     app = Starlette(
         routes=routes,

@@ -1,27 +1,20 @@
-"""The typed handle on a running stand-in, in this process or in a pod: everything that `/_standin/` offers."""
+"""The typed handle on a running stand-in, in this process or in a pod: all that `/_standin/` offers."""
 
 from __future__ import annotations
 
-import io
-import time
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlencode
 
-import numpy as np
-import urllib3
-from numpy.typing import NDArray
-from PIL import Image
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from tests.cvat_standin.accounts import Role
+from tests.cvat_standin.archive import FrameImage, pack_frames
+from tests.cvat_standin.control_channel import ControlChannel
 from tests.cvat_standin.control_models import (
     Advance,
     Assignees,
-    Created,
-    FaultState,
     Forgetting,
     FunctionRecord,
     ListDelay,
@@ -39,31 +32,14 @@ from tests.cvat_standin.control_models import (
     UserChange,
     UserSpec,
 )
-from tests.cvat_standin.faults import AnswerIngress, AnswerStatus, DropReply, DropRequest, Fault, Stall
+from tests.cvat_standin.fault_control import FaultControl
 from tests.cvat_standin.journal import LogEntry
+from tests.cvat_standin.waiting import wait_for
 
-FrameImage = bytes | Image.Image | NDArray[np.uint8]
-"""An encoded PNG or JPEG, an image, or an array of shape (height, width, 3) or (height, width)."""
-
-_T = TypeVar("_T")
 _FUNCTIONS = TypeAdapter(list[FunctionRecord])
 _REQUESTS = TypeAdapter(list[RequestRecord])
 _LOG = TypeAdapter(list[LogEntry])
 _COUNTERS = TypeAdapter(dict[str, int])
-_CALL_SECONDS = 30
-
-
-def wait_for(probe: Callable[[], _T | None], what: str, *, within: float = 15.0, every: float = 0.01) -> _T:
-    """Call `probe` until it returns something true, and return that.
-
-    Raises `AssertionError` naming `what` was waited for after `within` seconds.
-    """
-    deadline = time.monotonic() + within
-    while not (found := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {within:g} s in vain for {what}")
-        time.sleep(every)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,124 +52,12 @@ class Account:
     token: str
 
 
-class _Control:
-    """Calls to the control routes."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._pool = urllib3.PoolManager(retries=False, timeout=_CALL_SECONDS, maxsize=4)
-
-    def call(self, method: str, path: str, body: BaseModel | bytes | None = None) -> bytes:
-        """Make one call. Raises `AssertionError` with the server's words when it is refused."""
-        data = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
-        answer = self._pool.request(method, f"{self._url}/_standin{path}", body=data)
-        if answer.status >= 400:
-            raise AssertionError(f"{method} /_standin{path}: {answer.status} {answer.data.decode()}")
-        return answer.data
-
-    def make(self, path: str, body: BaseModel | bytes) -> int:
-        """Make something and return its id."""
-        return Created.model_validate_json(self.call("POST", path, body)).id
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class ArmedFault:
-    """A fault that was set."""
-
-    id: int
-    _control: _Control
-
-    def taken(self) -> int:
-        """How many calls it has spoiled."""
-        return FaultState.model_validate_json(self._control.call("GET", f"/faults/{self.id}")).taken
-
-    def clear(self) -> None:
-        """Remove it; whoever stalls goes on."""
-        self._control.call("DELETE", f"/faults/{self.id}")
-
-
-class FaultControl:
-    """Makes the server misbehave. Routes are written `POST /api/functions/{id}/run`; see `faults`.
-
-    `times=None` means until cleared, `skip` lets that many calls pass first, `query` asks for query parameters.
-    """
-
-    def __init__(self, control: _Control) -> None:
-        self._control = control
-
-    def status(
-        self,
-        route: str,
-        status: int,
-        *,
-        detail: str = "The server misbehaves on request.",
-        retry_after: str | None = None,
-        times: int | None = 1,
-        skip: int = 0,
-        query: Mapping[str, str] | None = None,
-    ) -> ArmedFault:
-        """Answer with this status before doing anything."""
-        return self._set(
-            AnswerStatus(
-                route=route,
-                status=status,
-                detail=detail,
-                retry_after=retry_after,
-                times=times,
-                skip=skip,
-                query=dict(query or {}),
-            )
-        )
-
-    def ingress(self, route: str, status: int = 404, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
-        """Answer as an ingress controller does that has no backend: HTML."""
-        return self._set(AnswerIngress(route=route, status=status, times=times, skip=skip))
-
-    def drop_request(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
-        """Cut the connection before doing anything."""
-        return self._set(DropRequest(route=route, times=times, skip=skip))
-
-    def drop_reply(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
-        """Do what is asked, then cut the connection instead of answering."""
-        return self._set(DropReply(route=route, times=times, skip=skip))
-
-    def stall(
-        self,
-        route: str,
-        *,
-        seconds: float | None = None,
-        when: Literal["before", "after"] = "before",
-        times: int | None = 1,
-        skip: int = 0,
-        query: Mapping[str, str] | None = None,
-    ) -> ArmedFault:
-        """Wait for seconds of the server's clock, or until `release`, before or after doing what is asked."""
-        return self._set(
-            Stall(route=route, seconds=seconds, when=when, times=times, skip=skip, query=dict(query or {}))
-        )
-
-    def release(self) -> None:
-        """Let all calls that stall at this moment go on."""
-        self._control.call("POST", "/faults/release")
-
-    def clear(self) -> None:
-        """Remove all faults and release who stalls."""
-        self._control.call("DELETE", "/faults")
-
-    def _set(self, fault: Fault) -> ArmedFault:
-        return ArmedFault(self._control.make("/faults", fault), self._control)
-
-
 class CVAT:
     """A running stand-in."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._control = _Control(self.url)
+        self._control = ControlChannel(self.url)
         self.faults = FaultControl(self._control)
 
     def close(self) -> None:
@@ -270,7 +134,7 @@ class CVAT:
             job_size=job_size,
             from_video=from_video,
         )
-        return self.add_task_archive(_archive(frames), spec)
+        return self.add_task_archive(pack_frames(frames), spec)
 
     def add_task_archive(self, archive: bytes, spec: TaskSpec) -> int:
         """A new task from a zip archive of images; returns its id."""
@@ -326,8 +190,9 @@ class CVAT:
     ) -> None:
         """Say when a request that an agent holds is handed out again; without arguments never (the default).
 
-        After a time without sign of life from its agent, or on an acquire by the very agent that holds it; under the
-        same id or a new one. `refusal_status` answers an agent that does not hold the request (any more).
+        After a time without sign of life from its agent, or on an acquire by the very agent that holds it;
+        under the same id or a new one. `refusal_status` answers an agent that does not hold the request (any
+        more).
         """
         policy = RedeliveryPolicy(
             after_seconds=after_seconds,
@@ -348,7 +213,7 @@ class CVAT:
         return [record for record in records if function_id in {None, record.function_id}]
 
     def request(self, key: int) -> RequestRecord:
-        """The request of that key, which stays when the id changes. Raises `AssertionError` if there is none."""
+        """The request of that key, which stays when the id changes. Raises `AssertionError`."""
         for record in self.requests():
             if record.key == key:
                 return record
@@ -407,20 +272,3 @@ class CVAT:
             return records[-1] if records and records[-1].status == status else None
 
         return wait_for(newest, f"a {status} request of function {function_id}", within=within)
-
-
-def _archive(frames: Sequence[FrameImage]) -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as opened:
-        for index, frame in enumerate(frames):
-            data = frame if isinstance(frame, bytes) else _encode(frame)
-            extension = "png" if data.startswith(b"\x89PNG") else "jpeg"
-            opened.writestr(f"{index:06d}.{extension}", data)
-    return archive.getvalue()
-
-
-def _encode(frame: Image.Image | NDArray[np.uint8]) -> bytes:
-    encoded = io.BytesIO()
-    image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
-    image.save(encoded, "PNG")
-    return encoded.getvalue()

@@ -1,4 +1,4 @@
-"""What travels through `/_standin/`: shared by the server's control routes and the client that drives them."""
+"""What travels through `/_standin/`: shared by the server's control routes and their client."""
 
 from __future__ import annotations
 

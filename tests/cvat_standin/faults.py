@@ -1,8 +1,8 @@
 """Misbehaviour on request: which calls are spoiled, how, and how often.
 
-A fault names a route as the OpenAPI document does (`POST /api/functions/{id}/run`; `*` as the method is any; a final
-`**` in the path is any rest), may ask for query parameters, lets the first `skip` calls pass and then takes `times`
-calls (None: until cleared). The oldest fault that fits a call takes it.
+A fault names a route as the OpenAPI document does (`POST /api/functions/{id}/run`; `*` as the method is any;
+a final `**` in the path is any rest), may ask for query parameters, lets the first `skip` calls pass and then
+takes `times` calls (None: until cleared). The oldest fault that fits a call takes it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AnswerStatus(_Fault):
 
 
 class AnswerIngress(_Fault):
-    """Answer an ingress controller's HTML page before doing anything, as when CVAT's backend is not routed."""
+    """Answer an ingress controller's HTML page before doing anything, as when it has no backend."""
 
     kind: Literal["ingress"] = "ingress"
     status: int = Field(default=404, ge=400, le=599)
@@ -55,6 +55,12 @@ class DropReply(_Fault):
     kind: Literal["drop_reply"] = "drop_reply"
 
 
+class TruncateReply(_Fault):
+    """Do all that is asked, then cut the connection in the middle of the answer's body."""
+
+    kind: Literal["truncate_reply"] = "truncate_reply"
+
+
 class Stall(_Fault):
     """Wait, then behave: before doing anything, or between doing it and answering."""
 
@@ -63,7 +69,10 @@ class Stall(_Fault):
     seconds: float | None = Field(default=None, gt=0, description="None: until released")
 
 
-Fault = Annotated[AnswerStatus | AnswerIngress | DropRequest | DropReply | Stall, Field(discriminator="kind")]
+Fault = Annotated[
+    AnswerStatus | AnswerIngress | DropRequest | DropReply | TruncateReply | Stall,
+    Field(discriminator="kind"),
+]
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""The pytest fixture: `from tests.cvat_standin.fixtures import cvat`, or name this module in `pytest_plugins`."""
+"""The pytest fixture `cvat`: import it in a `conftest.py`."""
 
 from __future__ import annotations
 

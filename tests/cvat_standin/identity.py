@@ -1,4 +1,4 @@
-"""Who asks: access tokens, password sessions with CSRF, API keys, basic authentication; and in which workspace."""
+"""Who asks, by access token, session with CSRF, API key or basic authentication; and in which workspace."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def identify(request: Request) -> Viewer:
     """Who asks in which workspace, noted in the log.
 
-    Raises `ApiError`: 401 for credentials that are missing or refused, 403 for a CSRF failure or an organization that
-    the user is not in, 404 for one that does not exist.
+    Raises `ApiError`: 401 for credentials that are missing or refused, 403 for a CSRF failure or an
+    organization that the user is not in, 404 for one that does not exist.
     """
     user = _authenticate(request)
     if not user.active:
@@ -88,8 +88,8 @@ def _with_workspace(request: Request, user: User) -> Viewer:
     number = request.query_params.get("org_id")
     if number is not None and (slug is not None or header is not None):
         raise refused(
-            'You cannot specify "org_id" query parameter with "org" query parameter or "X-Organization" HTTP header '
-            "at the same time."
+            'You cannot specify "org_id" query parameter with "org" query parameter or "X-Organization" '
+            "HTTP header at the same time."
         )
     if slug is not None and header is not None and slug != header:
         raise refused(

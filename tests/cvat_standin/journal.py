@@ -71,4 +71,4 @@ class Journal:
 
 
 def _is_id(part: str) -> bool:
-    return part.isdecimal() or part.startswith("function:") or len(part) == 36 and part.count("-") == 4
+    return part.isdecimal() or part.startswith("function:") or (len(part) == 36 and part.count("-") == 4)

@@ -17,7 +17,11 @@ Fields = Mapping[str, Callable[[Item], Any]]
 DEFAULT_PAGE_SIZE = 10
 MAX_PAGE_SIZE = 500
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+_OPERATORS: dict[str, Callable[..., bool]] = {
+    "and": lambda *values: all(values),
+    "or": lambda *values: any(values),
+    "!": operator.not_,
+    "in": lambda needle, haystack: needle in haystack,
     "==": operator.eq,
     "<": operator.lt,
     ">": operator.gt,
@@ -71,20 +75,11 @@ def _evaluate(rule: Any, item: Item, fields: Fields) -> Any:
                 "filter", f"Unknown field: {operands[0]}. Available filter fields: {sorted(fields)}"
             )
         return fields[operands[0]](item)
-    values = (_evaluate(operand, item, fields) for operand in operands)
-    if name == "and":
-        return all(values)
-    if name == "or":
-        return any(values)
-    if name == "!":
-        return not next(values)
-    if name == "in":
-        needle, haystack = values
-        return needle in haystack
-    if name in _COMPARISONS:
-        left, right = values
-        return _COMPARISONS[name](left, right)
-    raise invalid("filter", f"Unknown operator: {name}")
+    values = [_evaluate(operand, item, fields) for operand in operands]
+    try:
+        return _OPERATORS[name](*values)
+    except (KeyError, TypeError) as error:
+        raise invalid("filter", f"Unknown operator, or operands that do not suit it: {name}") from error
 
 
 def _page(items: Sequence[Item], query: Mapping[str, str], url: str) -> Item:

@@ -6,10 +6,18 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import parse_qsl
 
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.cvat_standin.faults import AnswerIngress, AnswerStatus, DropReply, DropRequest, Fault, Stall
+from tests.cvat_standin.faults import (
+    AnswerIngress,
+    AnswerStatus,
+    DropReply,
+    DropRequest,
+    Fault,
+    Stall,
+    TruncateReply,
+)
 from tests.cvat_standin.journal import LogEntry
 from tests.cvat_standin.replies import Reply, connection_cutter
 from tests.cvat_standin.state import StandIn
@@ -68,26 +76,26 @@ class Surroundings:
                 entry.status = message["status"]
             await send(message)
 
+        if isinstance(fault, Stall) and fault.when == "before":
+            await self._stall(fault)
+        if isinstance(fault, AnswerStatus | AnswerIngress):
+            await _error(fault)(scope, receive, note_and_send)
+        elif not isinstance(fault, DropRequest):
+            await self._app(scope, receive, self._spoiled(note_and_send, fault))
+        if isinstance(fault, DropRequest | DropReply | TruncateReply):
+            await connection_cutter(scope)()
+
+    def _spoiled(self, send: Send, fault: Fault | None) -> Send:
+        """What becomes of the reply."""
         match fault:
-            case AnswerStatus():
-                headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else None
-                reply = Reply({"detail": fault.detail}, fault.status, headers)
-                await reply(scope, receive, note_and_send)
-            case AnswerIngress():
-                page = _INGRESS_PAGE.format(status=fault.status, reason=_REASONS.get(fault.status, "Error"))
-                await HTMLResponse(page, fault.status)(scope, receive, note_and_send)
-            case DropRequest():
-                await connection_cutter(scope)()
             case DropReply():
-                await self._app(scope, receive, _discard)
-                await connection_cutter(scope)()
-            case Stall(when="before"):
-                await self._stall(fault)
-                await self._app(scope, receive, note_and_send)
-            case Stall():
-                await self._app(scope, receive, self._stalling(note_and_send, fault))
-            case None:
-                await self._app(scope, receive, note_and_send)
+                return _discard
+            case TruncateReply():
+                return _first_half(send)
+            case Stall(when="after"):
+                return self._stalling(send, fault)
+            case _:
+                return send
 
     def _stalling(self, send: Send, fault: Stall) -> Send:
         """Send, but not before the stall is over; the work behind it is done."""
@@ -117,5 +125,29 @@ class Surroundings:
                     await wait
 
 
+def _error(fault: AnswerStatus | AnswerIngress) -> Response:
+    if isinstance(fault, AnswerIngress):
+        page = _INGRESS_PAGE.format(status=fault.status, reason=_REASONS.get(fault.status, "Error"))
+        return HTMLResponse(page, fault.status)
+    headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else None
+    return Reply({"detail": fault.detail}, fault.status, headers)
+
+
 async def _discard(_message: Message) -> None:
     """Where a reply goes that nobody gets."""
+
+
+def _first_half(send: Send) -> Send:
+    """Send what says how long the body is, and the first half of its first part."""
+    begun = False
+
+    async def send_half(message: Message) -> None:
+        nonlocal begun
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not begun:
+            begun = True
+            body = message.get("body", b"")
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+
+    return send_half

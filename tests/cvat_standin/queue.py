@@ -1,8 +1,8 @@
 """The queue of one function: plain state, no HTTP, time as an argument.
 
-A request belongs to the `agent_id` that acquired it. What CVAT does with one whose agent died is not public, so the
-policy is a setting (`Redelivery`): hand it out again after a time, under the same or a new id; hand it out again when
-the same agent id asks; or never.
+A request belongs to the `agent_id` that acquired it. What CVAT does with one whose agent died is not public,
+so the policy is a setting (`Redelivery`): hand it out again after a time, under the same or a new id; hand it
+out again when the same agent id asks; or never.
 
     agent A          queue                 agent B
     acquire ───────► started, A
@@ -14,6 +14,7 @@ the same agent id asks; or never.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from tests.cvat_standin.errors import ApiError
 
 Category = Literal["interactive", "batch"]
 Status = Literal["queued", "started", "finished", "failed"]
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Redelivery:
     """Status for an agent that reports on a request that it does not hold (any more)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AnnotationRequest:
     """One piece of work; `key` stays when the id changes."""
 
@@ -66,10 +68,11 @@ class FunctionQueue:
     def __init__(self, function_id: int, new_id: Callable[[], str]) -> None:
         self.function_id = function_id
         self._new_id = new_id
-        self._requests: list[AnnotationRequest] = []
+        self._open: list[AnnotationRequest] = []
+        self._ended: deque[AnnotationRequest] = deque(maxlen=_REMEMBERED)
 
     def __iter__(self) -> Iterator[AnnotationRequest]:
-        return iter(list(self._requests))
+        return iter(sorted((*self._ended, *self._open), key=lambda request: request.key))
 
     def submit(
         self, key: int, category: Category, params: dict[str, Any], *, requester_id: int, now: float
@@ -78,12 +81,14 @@ class FunctionQueue:
         request = AnnotationRequest(
             key, self._new_id(), self.function_id, category, params, requester_id, now
         )
-        self._requests.append(request)
+        self._open.append(request)
         return request
 
     def withdraw(self, request: AnnotationRequest) -> None:
         """Forget a request; whoever holds it is refused from then on."""
-        self._requests.remove(request)
+        for requests in (self._open, self._ended):
+            if request in requests:
+                requests.remove(request)
 
     def due(self, policy: Redelivery, now: float) -> list[AnnotationRequest]:
         """Put back what was held too long, and return it."""
@@ -91,7 +96,7 @@ class FunctionQueue:
             return []
         expired = [
             request
-            for request in self._requests
+            for request in self._open
             if request.status == "started" and now >= request.held_since + policy.after_seconds
         ]
         for request in expired:
@@ -102,7 +107,7 @@ class FunctionQueue:
         """The earliest instant at which a held request will be due."""
         if policy.after_seconds is None:
             return None
-        held = [request.held_since for request in self._requests if request.status == "started"]
+        held = [request.held_since for request in self._open if request.status == "started"]
         return min(held) + policy.after_seconds if held else None
 
     def put_back(self, request: AnnotationRequest, *, new_id: bool) -> None:
@@ -117,7 +122,7 @@ class FunctionQueue:
     ) -> AnnotationRequest | None:
         """Hand out the oldest request of the category that this agent may have."""
         self.due(policy, now)
-        for request in self._requests:
+        for request in self._open:
             waiting = request.status == "queued"
             again = policy.to_same_agent and request.status == "started" and request.agent_id == agent_id
             if request.category == category and (waiting or again):
@@ -134,7 +139,7 @@ class FunctionQueue:
     def held(self, request_id: str, agent_id: str, policy: Redelivery, now: float) -> AnnotationRequest:
         """The request, if this agent holds it at this instant. Raises `ApiError` with the policy's status."""
         self.due(policy, now)
-        for request in self._requests:
+        for request in self._open:
             if request.id == request_id and request.status == "started" and request.agent_id == agent_id:
                 return request
         raise ApiError(
@@ -152,10 +157,15 @@ class FunctionQueue:
         request.status = "finished"
         request.progress = 1.0
         request.result = result
-        request.ended = now
+        self._end(request, now)
 
     def fail(self, request: AnnotationRequest, exc_info: str, now: float) -> None:
         """End the request with the agent's sentence."""
         request.status = "failed"
         request.exc_info = exc_info
+        self._end(request, now)
+
+    def _end(self, request: AnnotationRequest, now: float) -> None:
         request.ended = now
+        self._open.remove(request)
+        self._ended.append(request)

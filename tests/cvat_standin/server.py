@@ -82,7 +82,7 @@ async def serve(
 
 @contextmanager
 def serving_in_thread(host: str = "127.0.0.1") -> Iterator[str]:
-    """A server with a state of its own on a free port, in a thread; yields its address, stops it at the end."""
+    """A server with a state of its own on a free port, in a thread; yields its address."""
     ready = threading.Event()
     port = 0
     server: Server | None = None

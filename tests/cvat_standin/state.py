@@ -96,7 +96,8 @@ class StandIn:
 
     async def ended(self, request: AnnotationRequest) -> None:
         """Return once the request has ended, or the server is about to stop."""
-        await self._ended[request.key].wait()
+        if (ended := self._ended.get(request.key)) is not None:
+            await ended.wait()
 
     def acquire(self, function_id: int, agent_id: str, category: Category) -> AnnotationRequest | None:
         """Hand out the next request of a category."""
@@ -105,7 +106,7 @@ class StandIn:
         return request
 
     def complete(self, function_id: int, request_id: str, answer: CompleteBody) -> None:
-        """Take an agent's answer. Raises `ApiError` when the request is not its, or the answer does not fit."""
+        """Take an agent's answer. Raises `ApiError` unless the request is its and the answer fits."""
         now = self.clock.now()
         queue = self.queue(function_id)
         request = queue.held(request_id, answer.agent_id, self.redelivery, now)
@@ -147,7 +148,7 @@ class StandIn:
         self.queue(request.function_id).withdraw(request)
 
     def watch_over_hands(self) -> None:
-        """Announce what agents hold for too long, when the policy says so; call it after each change of either."""
+        """Announce in time what agents hold for too long; call it when a hold or the policy changes."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -168,7 +169,8 @@ class StandIn:
         self.watch_over_hands()
 
     def _wake(self, request: AnnotationRequest) -> None:
-        self._ended[request.key].set()
+        if (ended := self._ended.pop(request.key, None)) is not None:
+            ended.set()
 
 
 def _digest(state: str) -> str:

@@ -144,7 +144,7 @@ class Tasks:
 
 
 def read_archive(archive: bytes) -> list[Frame]:
-    """The images of a zip file in the order of their names. Raises `ApiError` 400 if there is anything else in it."""
+    """The images of a zip file in the order of their names. Raises `ApiError` 400 for anything else."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             names = sorted(name for name in opened.namelist() if not name.endswith("/"))

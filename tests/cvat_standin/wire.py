@@ -68,7 +68,7 @@ class FunctionBody(Body):
 
 
 class ShapeBody(Body):
-    """A shape that tracking starts from, or that an agent found."""
+    """A shape that tracking starts from."""
 
     type: ShapeType
     points: list[float] = []
@@ -76,6 +76,12 @@ class ShapeBody(Body):
     occluded: bool = False
     outside: bool = False
     z_order: int = 0
+
+
+class FoundShapeBody(ShapeBody):
+    """A shape of an agent's answer."""
+
+    attributes: list[dict[str, Any]] = []
 
 
 class RequestParams(Body):
@@ -143,14 +149,14 @@ class UpdateBody(AgentBody):
 class FailBody(AgentBody):
     """`.../requests/{request_id}/fail`."""
 
-    exc_info: str = Field(default="", max_length=4096)
+    exc_info: str = Field(default="", min_length=1, max_length=4096)
 
 
 class CompleteBody(AgentBody):
     """`.../requests/{request_id}/complete`."""
 
     annotations: dict[str, Any] | None = None
-    shapes: list[ShapeBody | None] | None = None
+    shapes: list[FoundShapeBody | None] | None = None
     states: list[str] | None = None
 
 

@@ -1,8 +1,8 @@
-"""What annotators ask of functions: `POST /api/functions/{id}/run`, and `/api/functions/requests/` for batches.
+"""What annotators ask of functions: one request at a time with `run`, and batches.
 
-The form of what `run` answers is not in the OpenAPI document (which names the schema `Function`). Here it is what
-the agent completed the request with: `{"states": [...]}` or `{"states": [...], "shapes": [...]}`. A failure is an
-HTTP 500 with the agent's sentence in `detail`.
+The form of what `run` answers is not in the OpenAPI document (which names the schema `Function`). Here it is
+what the agent completed the request with: `{"states": [...]}` or `{"states": [...], "shapes": [...]}`. A
+failure is an HTTP 500 with the agent's sentence in `detail`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from tests.cvat_standin.identity import identify
 from tests.cvat_standin.listing import Fields, answer_list
 from tests.cvat_standin.media import read_media
 from tests.cvat_standin.replies import Reply, base_url, no_content, standin
-from tests.cvat_standin.representations import data_meta, date, job, label, task
+from tests.cvat_standin.representations import date
+from tests.cvat_standin.task_representations import data_meta, job, label, task
 from tests.cvat_standin.tasks import Job, Task
 from tests.cvat_standin.wire import MetaBody, parse
 
@@ -98,7 +99,7 @@ async def retrieve_job_meta(request: Request) -> Response:
 
 
 async def retrieve_job_data(request: Request) -> Response:
-    """A frame, by the task's number, or a chunk, by `index` from the job's first frame, or by the task's number."""
+    """A frame by the task's number; a chunk by `index`, from the job's first frame, or the task's number."""
     of, part = _visible_job(request)
     by_index = request.query_params.get("type") == "chunk" and "index" in request.query_params
     return _media(

@@ -1,0 +1,119 @@
+"""Setting faults on a running stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.cvat_standin.control_channel import ControlChannel
+from tests.cvat_standin.control_models import FaultState
+from tests.cvat_standin.faults import (
+    AnswerIngress,
+    AnswerStatus,
+    DropReply,
+    DropRequest,
+    Fault,
+    Stall,
+    TruncateReply,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedFault:
+    """A fault that was set."""
+
+    id: int
+    _control: ControlChannel
+
+    def taken(self) -> int:
+        """How many calls it has spoiled."""
+        return FaultState.model_validate_json(self._control.call("GET", f"/faults/{self.id}")).taken
+
+    def clear(self) -> None:
+        """Remove it; whoever stalls goes on."""
+        self._control.call("DELETE", f"/faults/{self.id}")
+
+
+class FaultControl:
+    """Makes the server misbehave. Routes are written `POST /api/functions/{id}/run`; see `faults`.
+
+    `times=None` means until cleared, `skip` lets that many calls pass first, `query` asks for query
+    parameters.
+    """
+
+    def __init__(self, control: ControlChannel) -> None:
+        self._control = control
+
+    def status(
+        self,
+        route: str,
+        status: int,
+        *,
+        detail: str = "The server misbehaves on request.",
+        retry_after: str | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        query: Mapping[str, str] | None = None,
+    ) -> ArmedFault:
+        """Answer with this status before doing anything."""
+        return self._set(
+            AnswerStatus(
+                route=route,
+                status=status,
+                detail=detail,
+                retry_after=retry_after,
+                times=times,
+                skip=skip,
+                query=dict(query or {}),
+            )
+        )
+
+    def ingress(self, route: str, status: int = 404, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Answer as an ingress controller does that has no backend: HTML."""
+        return self._set(AnswerIngress(route=route, status=status, times=times, skip=skip))
+
+    def drop_request(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Cut the connection before doing anything."""
+        return self._set(DropRequest(route=route, times=times, skip=skip))
+
+    def drop_reply(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
+        """Do what is asked, then cut the connection instead of answering."""
+        return self._set(DropReply(route=route, times=times, skip=skip))
+
+    def truncate_reply(
+        self,
+        route: str,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        query: Mapping[str, str] | None = None,
+    ) -> ArmedFault:
+        """Do what is asked, then cut the connection in the middle of the answer."""
+        return self._set(TruncateReply(route=route, times=times, skip=skip, query=dict(query or {})))
+
+    def stall(
+        self,
+        route: str,
+        *,
+        seconds: float | None = None,
+        when: Literal["before", "after"] = "before",
+        times: int | None = 1,
+        skip: int = 0,
+        query: Mapping[str, str] | None = None,
+    ) -> ArmedFault:
+        """Wait for seconds of the server's clock, or until `release`, before or after doing what is asked."""
+        return self._set(
+            Stall(route=route, seconds=seconds, when=when, times=times, skip=skip, query=dict(query or {}))
+        )
+
+    def release(self) -> None:
+        """Let all calls that stall at this moment go on."""
+        self._control.call("POST", "/faults/release")
+
+    def clear(self) -> None:
+        """Remove all faults and release who stalls."""
+        self._control.call("DELETE", "/faults")
+
+    def _set(self, fault: Fault) -> ArmedFault:
+        return ArmedFault(self._control.make("/faults", fault), self._control)
