@@ -6,7 +6,7 @@ from typing import Any
 from tests.cluster.addresses import DNS_SERVICE
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.node import Node
-from tests.cluster.oci import COREDNS_IMAGE
+from tests.cluster.oci import program_image
 
 GPU = "nvidia.com/gpu"
 GPUS_PER_NODE = 2
@@ -14,7 +14,7 @@ STORAGE_CLASS = "local"
 VOLUMES_PER_NODE = 16
 
 _COREFILE = """\
-.:1053 {
+cluster.local:1053 in-addr.arpa:1053 {
     errors
     health :8080
     ready :8181
@@ -22,8 +22,9 @@ _COREFILE = """\
         pods verified
         ttl 5
     }
-    cache 5
-    # Nothing lies beyond this cluster: other names are answered, at once, with "there is no such name".
+}
+# Nothing lies beyond this cluster: other names are answered, at once, with "there is no such name".
+.:1053 {
     template ANY ANY . {
         rcode NXDOMAIN
     }
@@ -38,7 +39,7 @@ def dns() -> list[dict[str, Any]]:
     meta = {"name": name, "namespace": namespace}
     container = {
         "name": name,
-        "image": COREDNS_IMAGE,
+        "image": program_image("coredns"),
         "imagePullPolicy": "Never",
         "args": ["-conf", "/etc/coredns/Corefile"],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 2},

@@ -16,7 +16,7 @@ _CANDIDATES = tuple(IPv4Network("172.30.0.0/16").subnets(new_prefix=24))[::-1]
 
 @dataclass(frozen=True)
 class Plan:
-    """The network that joins the nodes and this machine; pods and Services have ranges that only nodes know."""
+    """The network of nodes and this machine; pods and Services have ranges that only nodes know."""
 
     network: IPv4Network
 

@@ -1,4 +1,4 @@
-"""The cgroups in which a node keeps its pods, in every hierarchy of cgroups version 1, or in version 2's only one."""
+"""The cgroups in which a node keeps its pods: in every hierarchy of version 1, or in version 2's only one."""
 
 import os
 import signal
@@ -8,15 +8,14 @@ from pathlib import Path
 from tests.cluster.waiting import wait_until
 
 
-def _hierarchies() -> list[Path]:
+def _hierarchies(*kinds: str) -> list[Path]:
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    separate = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup"]
-    return separate or [Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"]
+    return [Path(fields[1]) for fields in mounts if fields[2] in kinds]
 
 
 def create(name: str) -> None:
-    """Make it in each hierarchy, ready to take processes."""
-    for hierarchy in _hierarchies():
+    """Make it in each hierarchy that has controllers, ready to take processes."""
+    for hierarchy in _hierarchies("cgroup") or _hierarchies("cgroup2"):
         unified = hierarchy / "cgroup.controllers"
         if unified.exists():
             wanted = {"cpu", "cpuset", "memory", "pids", "io", "hugetlb"} & set(unified.read_text().split())
@@ -35,7 +34,8 @@ def remove(name: str, *, patience: float = 20.0) -> bool:
 
 
 def _removed(name: str) -> bool:
-    for hierarchy in _hierarchies():
+    everywhere = _hierarchies("cgroup", "cgroup2")
+    for hierarchy in everywhere:
         for folder in _leaves_first(hierarchy / name):
             try:
                 for pid in (folder / "cgroup.procs").read_text().split():
@@ -43,7 +43,7 @@ def _removed(name: str) -> bool:
                 folder.rmdir()
             except OSError:
                 continue  # Processes that were killed take a moment to go: the caller asks again.
-    return not any((hierarchy / name).exists() for hierarchy in _hierarchies())
+    return not any((hierarchy / name).exists() for hierarchy in everywhere)
 
 
 def _leaves_first(folder: Path) -> Iterator[Path]:

@@ -1,8 +1,8 @@
 """The whole cluster: a network, nodes, the control plane on the first of them, and what they begin with.
 
 There is one on a machine. It lies in a folder of the cache; what must have a short path lies under ``/run``.
-Images stay when it ends. A cluster that did not end in order (the machine was switched off) is cleared away and
-made anew.
+Images stay when it ends. A cluster that did not end in order (the machine was switched off) is cleared away
+and made anew.
 """
 
 import os
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests.cluster import addons, binaries, cgroups, loading, network, oci, places, sysctls
 from tests.cluster.addresses import Plan
+from tests.cluster.commands import run
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.node import KUBELET_PLACE, Node
+from tests.cluster.node import CONTAINER_LOGS_PLACE, KUBELET_PLACE, SHIMS_PLACE, Node
 from tests.cluster.processes import Processes
 from tests.cluster.progress import step
 from tests.cluster.waiting import wait_until
@@ -104,7 +105,7 @@ class Cluster:
         if not self.is_up:
             raise ClusterError("the local cluster is not up: python -m tests.cluster up")
         for node in self.nodes:
-            with step(f"{node.name}: import {archive.name}"):
+            with step(f"{node.name}: import {archive.parent.name}/{archive.name}"):
                 loading.load(node, archive)
 
     def down(self) -> None:
@@ -122,11 +123,13 @@ class Cluster:
             self._remove_state()
 
     def _load_own_images(self, node: Node) -> None:
+        present = run(node.ctr("images", "list", "--quiet")).split()
         with tempfile.TemporaryDirectory() as folder:
-            for image, program in ((oci.PAUSE_IMAGE, "pause"), (oci.COREDNS_IMAGE, "coredns")):
-                archive = Path(folder) / f"{program}.tar"
-                oci.write_program_image(archive, image, program)
-                loading.load(node, archive)
+            for program in ("pause", "coredns"):
+                if oci.program_image(program) not in present:
+                    archive = Path(folder) / f"{program}.tar"
+                    oci.write_program_image(archive, program)
+                    loading.load(node, archive)
 
     def _wait_for_node(self, node: Node) -> None:
         def ready() -> bool:
@@ -164,8 +167,9 @@ class Cluster:
             elif path.name != network.PLAN:
                 _remove(path)
         _remove(SOCKETS)
-        if KUBELET_PLACE.is_dir() and not any(KUBELET_PLACE.iterdir()):
-            KUBELET_PLACE.rmdir()
+        for place in (KUBELET_PLACE, CONTAINER_LOGS_PLACE, SHIMS_PLACE):
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
         # Last: as long as it is there, a clearing away that was interrupted is done again.
         (self.folder / network.PLAN).unlink()
 

@@ -1,5 +1,6 @@
-"""Loading images into a node: an OCI archive, or an OCI image layout folder of which only what is new is sent."""
+"""Loading images into a node: an OCI archive, or an OCI layout folder, of which only what is new is sent."""
 
+import io
 import json
 import subprocess
 import tarfile
@@ -10,9 +11,12 @@ from tests.cluster.commands import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.node import Node
 
+_OCI_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"
+
 
 def load(node: Node, source: Path) -> None:
-    """Import the images of an archive or of a layout folder.
+    """Import the images of an archive or of a layout folder; do nothing for a layout that the node has.
 
     Raises:
         ClusterError: it is neither, or containerd refused it; with what it said.
@@ -27,40 +31,56 @@ def load(node: Node, source: Path) -> None:
 
 def _load_layout(node: Node, layout: Path) -> None:
     """Send the layout without the blobs that the node has: of a large image with new code, only the code."""
+    index = _named_index(layout)
+    lines = (line.split() for line in run(node.ctr("images", "list")).splitlines()[1:])
+    known = {fields[0]: fields[2] for fields in lines}
+    if all(known.get(each["annotations"][_CONTAINERD_NAME]) == each["digest"] for each in index["manifests"]):
+        return
     present = set(run(node.ctr("content", "list", "--quiet")).split())
-    command = node.ctr("images", "import", "-")
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        node.ctr("images", "import", "-"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as ctr:
         assert ctr.stdin is not None
         assert ctr.stderr is not None
         try:
-            _send(ctr.stdin, layout, present)
+            _send(ctr.stdin, layout, index, present)
             ctr.stdin.close()
         except BrokenPipeError:
             pass  # It refused the image: its own words follow.
         said = ctr.stderr.read().decode(errors="replace")
     if ctr.returncode:
-        raise ClusterError(f"{node.name} refused the image {layout.name}: {said.strip()}")
+        raise ClusterError(f"{node.name} refused the image in {layout}: {said.strip()}")
 
 
-def _send(stream: IO[bytes], layout: Path, present: set[str]) -> None:
+def _named_index(layout: Path) -> dict[str, Any]:
+    """The layout's index with the images' names where containerd reads whole names."""
+    index: dict[str, Any] = json.loads((layout / "index.json").read_text())
+    for each in index["manifests"]:
+        each["annotations"][_CONTAINERD_NAME] = each["annotations"][_OCI_NAME]
+    return index
+
+
+def _send(stream: IO[bytes], layout: Path, index: dict[str, Any], present: set[str]) -> None:
     with tarfile.open(fileobj=stream, mode="w|") as archive:
-        for name in ("oci-layout", "index.json"):
-            archive.add(layout / name, name)
-        for digest in _reachable(layout):
-            name = f"blobs/{digest.replace(':', '/')}"
-            if digest not in present or (layout / name).stat().st_size < 1 << 20:
-                archive.add(layout / name, name)
+        archive.add(layout / "oci-layout", "oci-layout")
+        data = json.dumps(index).encode()
+        member = tarfile.TarInfo("index.json")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+        for described in index["manifests"]:
+            archive.add(_blob(layout, described["digest"]), _blob_name(described["digest"]))
+            manifest = json.loads(_blob(layout, described["digest"]).read_text())
+            for part in (manifest["config"], *manifest["layers"]):
+                if part["digest"] not in present:
+                    archive.add(_blob(layout, part["digest"]), _blob_name(part["digest"]))
 
 
-def _reachable(layout: Path) -> list[str]:
-    """The digests of manifests, configurations and layers that the layout's index names."""
-    index = json.loads((layout / "index.json").read_text())
-    digests = []
-    for described in index["manifests"]:
-        path = layout / "blobs" / described["digest"].replace(":", "/")
-        manifest: dict[str, Any] = json.loads(path.read_text())
-        parts = [manifest["config"], *manifest["layers"]]
-        digests += [described["digest"], *(part["digest"] for part in parts)]
-    return digests
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / _blob_name(digest)
+
+
+def _blob_name(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"

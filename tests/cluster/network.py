@@ -1,8 +1,8 @@
 """Network namespaces for the nodes, joined by a bridge that lives in a namespace of its own.
 
 Each namespace is held by a process that does nothing else. With the last process of a namespace go its
-interfaces, its routes, its firewall rules and its mounts. Of this machine's own network only one interface is ours,
-``s2t-host``, with one address; it goes with the bridge at its other end.
+interfaces, its routes, its firewall rules and its mounts. Of this machine's own network only one interface is
+ours, ``s2t-host``, with one address; it goes with the bridge at its other end.
 """
 
 import json

@@ -13,7 +13,7 @@ from tests.cluster.certificates import write_kubeconfig
 from tests.cluster.commands import run
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
-from tests.cluster.oci import PAUSE_IMAGE
+from tests.cluster.oci import program_image
 from tests.cluster.processes import Processes
 from tests.cluster.waiting import wait_until
 
@@ -168,7 +168,7 @@ address = "{node.containerd_socket}"
 path = "{node.folder / "opt"}"
 
 [plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE_IMAGE}"
+sandbox_image = "{program_image("pause")}"
 # A machine without CAP_SYS_RESOURCE may not lower a score, and starts no sandbox without this.
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true

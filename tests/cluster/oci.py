@@ -10,17 +10,19 @@ from typing import Any
 
 from tests.cluster import binaries
 
-PAUSE_IMAGE = "localhost/pause:1"
-COREDNS_IMAGE = "localhost/coredns:1"
-
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _NOBODY = 65532
 
 
-def write_program_image(archive: Path, image: str, program: str) -> None:
-    """Write an archive of an image that runs a built program as nobody. The same program gives the same bytes."""
+def program_image(program: str) -> str:
+    """The name of a program's image: another program has another name, so that nodes never mix them up."""
+    return f"localhost/{program}:{binaries.MODULES[program].digest()[:12]}"
+
+
+def write_program_image(archive: Path, program: str) -> None:
+    """Write an archive of an image that runs a built program as nobody; the same bytes for the same program."""
     layer = _tar({program: binaries.program(program).read_bytes()}, mode=0o755)
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
@@ -41,7 +43,7 @@ def write_program_image(archive: Path, image: str, program: str) -> None:
         "config": add(_CONFIG, config),
         "layers": [{"mediaType": _LAYER, "digest": _digest(layer), "size": len(layer)}],
     }
-    named = {**add(_MANIFEST, manifest), "annotations": {"io.containerd.image.name": image}}
+    named = {**add(_MANIFEST, manifest), "annotations": {"io.containerd.image.name": program_image(program)}}
     files = {f"blobs/{digest.replace(':', '/')}": data for digest, data in blobs.items()}
     files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
     files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [named]}).encode()

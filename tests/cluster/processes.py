@@ -44,7 +44,7 @@ class Processes:
         return int(pid) if _began(int(pid)) == began else None
 
     def start(self, name: str, command: Sequence[str | Path], *, inside: str | None = None) -> None:
-        """Start it unless it runs; within the network and mount namespaces of the process named ``inside``."""
+        """Start it unless it runs; in the network and mount namespaces of the process named ``inside``."""
         if self.pid(name) is not None:
             return
         self._ids.mkdir(parents=True, exist_ok=True)
