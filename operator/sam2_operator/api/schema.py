@@ -7,8 +7,7 @@ that is absent.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

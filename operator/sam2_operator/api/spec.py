@@ -23,7 +23,8 @@ def _url_rules(schemes: tuple[str, ...], advice: str) -> dict[str, Any]:
         (
             f"isURL(self) && url(self).getScheme() in [{listed}] && url(self).getHostname() != ''",
             (
-                f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)} and names a "
+                f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)} and "
+                f"names a "
                 f"host"
             ),
         ),
@@ -135,7 +136,8 @@ class CacheClaimTemplate(ApiModel):
                 " (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
             ),
             (
-                "storageClassName cannot change: remove volumeClaimTemplate (the cached weights go), then set it "
+                "storageClassName cannot change: remove volumeClaimTemplate (the cached weights go), then "
+                "set it "
                 "anew"
             ),
         ),
@@ -223,7 +225,8 @@ class ModelSpec(ApiModel):
         (
             "has(self.id) != (has(self.volume) || has(self.config) || has(self.checkpoint))",
             (
-                "give either id (a model of the Hugging Face hub) or volume, config and checkpoint (a model on a "
+                "give either id (a model of the Hugging Face hub) or volume, config and checkpoint (a model "
+                "on a "
                 "volume)"
             ),
         ),

@@ -56,6 +56,10 @@ class Registration(StatusModel):
         description="The highest id among CVAT's functions before; the new function's is higher.",
         json_schema_extra={"format": "int64"},
     )
+    user_id: int = Field(
+        alias="userID", description="Id of the account that asked.", json_schema_extra={"format": "int64"}
+    )
+    username: Text = Field(description="Name of that account.")
     since: Timestamp = Field(description="When CVAT was last asked.")
 
 
@@ -122,5 +126,13 @@ class TrackerStatus(StatusModel):
         default_factory=list,
         alias="obsoleteFunctionIDs",
         description="Functions that the operator registered, replaced and has yet to delete in CVAT.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    duplicate_function_ids: Annotated[list[FunctionID], Field(max_length=64)] = Field(
+        default_factory=list,
+        alias="duplicateFunctionIDs",
+        description="Functions in CVAT that look like this tracker's but cannot be proven its own. The "
+        "operator leaves "
+        "them alone; delete them in CVAT.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

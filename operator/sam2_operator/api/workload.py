@@ -64,7 +64,7 @@ class EnvVar(ApiModel):
             "x-kubernetes-validations": [
                 {
                     "rule": "!self.startsWith('SAM2_AGENT_')",
-                    "message": "variables SAM2_AGENT_* belong to the operator, which sets them from other fields",
+                    "message": "variables SAM2_AGENT_* belong to the operator, set from other fields",
                 }
             ]
         },

@@ -1,0 +1,126 @@
+"""Kubernetes' HTTP API: JSON in, JSON out, errors translated. Knows paths and verbs, nothing of trackers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from kubernetes.client import ApiClient, ApiException
+
+from sam2_operator.core.naming import FIELD_MANAGER
+from sam2_operator.errors import ConflictError, InvalidObjectError, KubernetesError
+
+if TYPE_CHECKING:
+    from sam2_operator.core.observed import Manifest
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+
+_TIMEOUT = (5.0, 20.0)
+"""Seconds to connect and between bytes."""
+
+
+class NotFoundError(KubernetesError):
+    """There is no such object."""
+
+
+class NamespaceTerminatingError(KubernetesError):
+    """The namespace is being deleted and takes no new objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeApi:
+    """One API server as one account."""
+
+    client: ApiClient
+
+    def get(self, path: str, **query: str) -> Manifest | None:
+        """Read; None when there is nothing."""
+        try:
+            return self.call("GET", path, query=query)
+        except NotFoundError:
+            return None
+
+    def pages(self, path: str, **query: str) -> list[Manifest]:
+        """Read a list in pages."""
+        items: list[Manifest] = []
+        token = ""
+        while True:
+            page = self.call(
+                "GET", path, query={**query, "limit": "500", **({"continue": token} if token else {})}
+            )
+            items.extend(page.get("items", []))
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return items
+
+    def apply(self, path: str, wanted: Manifest) -> Manifest:
+        """Server-side apply; what others set of the wanted fields is taken over."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        return self.call("PATCH", path, query=query, body=wanted, content_type=APPLY)
+
+    def call(
+        self,
+        verb: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = JSON,
+    ) -> Manifest:
+        """Make one request.
+
+        Raises:
+            NotFoundError: 404.
+            ConflictError: 409, somebody else was faster.
+            InvalidObjectError: 400, 403 by an admission plugin, 422.
+            KubernetesError: anything else, also no answer at all.
+        """
+        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        try:
+            prepared = self.client.param_serialize(
+                verb,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = self.client.call_api(*prepared, _request_timeout=_TIMEOUT)
+            data = answer.read()
+        except ApiException as error:
+            raise KubernetesError(
+                f"The API server cannot be used for {verb} {path}: {error.reason}"
+            ) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise KubernetesError(f"The API server did not answer {verb} {path}: {error}") from error
+        if answer.status < 300:
+            return _json(data)
+        raise _error(verb, path, answer.status, data)
+
+
+def _json(data: bytes | None) -> Manifest:
+    parsed: Any = json.loads(data or b"{}")
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _error(verb: str, path: str, status: int, data: bytes | None) -> KubernetesError:
+    try:
+        answer = _json(data)
+    except ValueError:
+        answer = {}
+    message = answer.get("message") or f"status {status}"
+    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
+    sentence = f"The API server refused {verb} {path}: {message}"
+    if status == 404:
+        return NotFoundError(sentence)
+    if status == 409:
+        return ConflictError(sentence)
+    if "NamespaceTerminating" in causes:
+        return NamespaceTerminatingError(sentence)
+    if status in {400, 422} or (status == 403 and "denied the request" in message):
+        return InvalidObjectError(str(message))
+    return KubernetesError(sentence)

@@ -1,0 +1,213 @@
+"""Kubernetes as the operator sees it: trackers, the objects it makes for them, and the pod."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi, NamespaceTerminatingError, NotFoundError
+from sam2_operator.adapters.kube.pod import pod_from
+from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from sam2_operator.api.tracker import FINALIZER, Tracker
+from sam2_operator.core.naming import FIELD_MANAGER
+from sam2_operator.core.timestamps import text
+from sam2_operator.errors import ConflictError, KubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sam2_operator.api.status import TrackerStatus
+    from sam2_operator.core.observed import Manifest, Pod
+    from sam2_operator.core.ports import Clock, Kind
+
+_PATHS: Mapping[str, str] = {
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Secret": "/api/v1/namespaces/{}/secrets",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
+}
+_TRACKERS = f"/apis/{GROUP}/{VERSION}"
+_MAX_EVENT = 1024
+
+
+class UnreadableTrackerError(KubernetesError):
+    """A tracker has fields that this operator does not know: the CRD is of another version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kube:
+    """The port `Kubernetes` and the port `SecretReader`, over HTTP."""
+
+    api: KubeApi
+    clock: Clock
+    namespaces: Sequence[str]
+    """Namespaces served; none means all."""
+    instance: str
+
+    def tracker(self, namespace: str, name: str) -> Tracker | None:
+        """Read a tracker."""
+        live = self.api.get(f"{_TRACKERS}/namespaces/{namespace}/{PLURAL}/{name}")
+        return None if live is None else _tracker(live)
+
+    def trackers(self) -> list[Tracker]:
+        """Read all trackers that the operator serves and can read."""
+        scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
+        found = []
+        for scope in scopes:
+            for live in self.api.pages(f"{_TRACKERS}{scope}/{PLURAL}"):
+                try:
+                    found.append(_tracker(live))
+                except UnreadableTrackerError:
+                    continue  # its own reconcile tells about it
+        return found
+
+    def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
+        """Replace the status, if the tracker is still the one that was read."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": tracker.metadata.name,
+                "namespace": tracker.metadata.namespace,
+                **self._identity(tracker),
+            },
+            "status": status.model_dump(by_alias=True, exclude_none=True),
+        }
+        query = {"fieldManager": FIELD_MANAGER}
+        return _tracker(self.api.call("PUT", f"{self._path(tracker)}/status", query=query, body=body))
+
+    def set_finalizer(self, tracker: Tracker, *, present: bool) -> Tracker | None:
+        """Add or remove the operator's finalizer; None when the tracker is gone with it."""
+        others = [each for each in tracker.metadata.finalizers if each != FINALIZER]
+        finalizers = [*others, FINALIZER] if present else others
+        body = {"metadata": {**self._identity(tracker), "finalizers": finalizers}}
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            live = self.api.call("PATCH", self._path(tracker), query=query, body=body, content_type=MERGE)
+        except NotFoundError:
+            return None
+        return _tracker(live)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """Read an object."""
+        return self.api.get(f"{_PATHS[kind].format(namespace)}/{name}")
+
+    def apply(self, wanted: Manifest) -> Manifest:
+        """Make an object be as wanted and give it as it is then."""
+        metadata = wanted["metadata"]
+        return self.api.apply(
+            f"{_PATHS[wanted['kind']].format(metadata['namespace'])}/{metadata['name']}", wanted
+        )
+
+    def delete(self, kind: Kind, live: Manifest) -> None:
+        """Delete this very object, known by its uid; one that is gone already is fine."""
+        metadata = live["metadata"]
+        self._delete(f"{_PATHS[kind].format(metadata['namespace'])}/{metadata['name']}", metadata["uid"])
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """Read the agent's pod."""
+        live = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        return None if live is None else pod_from(live)
+
+    def delete_pod(self, namespace: str, pod: Pod, *, force: bool) -> None:
+        """Delete this very pod: gracefully, or by force from a node that does not answer."""
+        options = {"gracePeriodSeconds": 0} if force else {}
+        self._delete(f"/api/v1/namespaces/{namespace}/pods/{pod.name}", pod.uid, **options)
+
+    def creation_failure(self, stateful_set: Manifest) -> str | None:
+        """Give the newest words of the StatefulSet's controller about why it cannot make the pod."""
+        metadata = stateful_set["metadata"]
+        selector = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
+        events = self.api.pages(f"/api/v1/namespaces/{metadata['namespace']}/events", fieldSelector=selector)
+        newest = max(events, key=lambda event: event.get("lastTimestamp") or "", default=None)
+        return None if newest is None else str(newest.get("message", ""))
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        """Give a Secret's data."""
+        live = self.get("Secret", namespace, name)
+        return None if live is None else {key: base64.b64decode(value) for key, value in _data(live).items()}
+
+    def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        """Give a ConfigMap's data."""
+        live = self.get("ConfigMap", namespace, name)
+        return None if live is None else {key: value.encode() for key, value in _data(live).items()}
+
+    def event(self, tracker: Tracker, *, warning: bool, reason: str, message: str) -> None:
+        """Tell about a transition, on the tracker; in a namespace that is going away, on the Namespace."""
+        namespace = tracker.metadata.namespace
+        about = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": tracker.metadata.name,
+            "namespace": namespace,
+            "uid": tracker.metadata.uid,
+        }
+        try:
+            self._event(
+                namespace, tracker.metadata.name, about, warning=warning, reason=reason, message=message
+            )
+        except NamespaceTerminatingError:
+            if self.namespaces:
+                return  # an operator of single namespaces may write nowhere else
+            about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
+            told = f"SAM2Tracker {tracker.metadata.name}: {message}"
+            self._event("default", namespace, about, warning=warning, reason=reason, message=told)
+
+    def _event(
+        self, namespace: str, name: str, about: Mapping[str, str], *, warning: bool, reason: str, message: str
+    ) -> None:
+        now = text(self.clock.now())
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{name}.", "namespace": namespace},
+            "involvedObject": about,
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "message": message[:_MAX_EVENT],
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "reportingInstance": self.instance,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        self.api.call("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+
+    def _delete(self, path: str, uid: str, **options: Any) -> None:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
+        try:
+            self.api.call("DELETE", path, body=body, content_type=JSON)
+        except (NotFoundError, ConflictError):
+            return  # gone, or another object has its name by now
+
+    def _path(self, tracker: Tracker) -> str:
+        return f"{_TRACKERS}/namespaces/{tracker.metadata.namespace}/{PLURAL}/{tracker.metadata.name}"
+
+    def _identity(self, tracker: Tracker) -> dict[str, str]:
+        """Give what makes the API server refuse a write onto anything but what was read."""
+        return {"resourceVersion": tracker.metadata.resource_version, "uid": tracker.metadata.uid}
+
+
+def _tracker(live: Manifest) -> Tracker:
+    try:
+        return Tracker.model_validate(live)
+    except ValidationError as error:
+        metadata = live.get("metadata", {})
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]
+        )
+        raise UnreadableTrackerError(
+            f"The tracker {metadata.get('namespace')}/{metadata.get('name')} cannot be read ({problems}): "
+            "the CRD and the operator are of different versions, upgrade them together."
+        ) from error
+
+
+def _data(live: Manifest) -> dict[str, str]:
+    data = live.get("data") or {}
+    return {str(key): str(value) for key, value in data.items()}

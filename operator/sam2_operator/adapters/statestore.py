@@ -1,0 +1,227 @@
+"""Redis: the one installed with the operator, where each tracker gets a user of its own, and users' own.
+
+A tracker's password is derived from the administrator's, so that it can always be made again and is stored
+nowhere but in the Secret that its agent mounts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import redis
+
+from sam2_operator.adapters.tls import tls_context
+from sam2_operator.core.naming import key_prefix, state_user
+from sam2_operator.core.observed import StateAccess
+from sam2_operator.errors import StateStoreError, StateStoreRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SECONDS = 5.0
+_SCAN_COUNT = 500
+
+_RULES = [
+    "-@all",
+    "+@read",
+    "+@write",
+    "+@string",
+    "+@hash",
+    "+@set",
+    "+@sortedset",
+    "+@list",
+    "+@stream",
+    "+@keyspace",
+    "+@scripting",
+    "+@connection",
+    "+@transaction",
+    "+@pubsub",
+    "-@dangerous",
+    "-scan",
+    "-randomkey",
+    "-dbsize",
+    "-pubsub",
+    "-function",
+    "-script|flush",
+    "-script|kill",
+]
+"""All data commands on the tracker's own keys; nothing that names, counts or touches anybody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """How the operator reaches the Redis that it was installed with."""
+
+    url: str
+    password: Callable[[], str | None]
+    """Reads the password, which may be rotated while the operator runs; None when the URL says all."""
+    ca_pem: Callable[[], str | None]
+    manages_users: bool
+
+
+class RedisStateStore:
+    """The port `StateStore`; safe to use from several threads."""
+
+    def __init__(self, administrator: Administrator | None) -> None:
+        self._administrator = administrator
+        self._lock = Lock()
+        self._canonical_rules: str | None = None
+
+    def managed(self, uid: str) -> StateAccess | None:
+        """Give a tracker's own access to the Redis installed with the operator; None if there is none."""
+        administrator = self._administrator
+        if administrator is None or not administrator.manages_users:
+            return None
+        user = state_user(uid)
+        url = _with_login(administrator.url, user, self._password(administrator, uid))
+        return StateAccess(url, administrator.ca_pem(), managed_user=user)
+
+    def ensure_user(self, uid: str) -> None:
+        """Make the tracker's user what it should be; a user that is right is only read."""
+        administrator = self._administrator
+        if administrator is None or not administrator.manages_users:
+            return
+        user, prefix = state_user(uid), key_prefix(uid)
+        password = self._password(administrator, uid)
+        digest = hashlib.sha256(password.encode()).hexdigest()
+        with self._lock, _connected(self._admin_access(administrator)) as client:
+            found = _acl(client, "GETUSER", user)
+            if found is not None and self._is_right(_pairs(found), digest, prefix):
+                return
+            client.execute_command(
+                "ACL", "SETUSER", user, "reset", "on", f"#{digest}", f"~{prefix}*", f"&{prefix}*", *_RULES
+            )
+            made = _pairs(_acl(client, "GETUSER", user))
+            self._canonical_rules = str(made.get("commands"))
+            _save(client)
+
+    def ping(self, access: StateAccess) -> None:
+        """Ask Redis for a sign of life, as the tracker's agent would."""
+        with _connected(access) as client:
+            client.ping()
+
+    def purge(self, access: StateAccess, prefix: str) -> int:
+        """Delete all keys of a tracker and its user; give the number of keys."""
+        administrator = self._administrator
+        managed = access.managed_user is not None and administrator is not None
+        with _connected(self._admin_access(administrator) if managed and administrator else access) as client:
+            count = 0
+            for keys in _batches(client.scan_iter(match=f"{_literal(prefix)}*", count=_SCAN_COUNT)):
+                count += int(client.unlink(*keys))
+            if managed and _acl(client, "DELUSER", str(access.managed_user)):
+                _save(client)
+        return count
+
+    def _is_right(self, found: dict[str, Any], digest: str, prefix: str) -> bool:
+        """Compare with what is wanted; how Redis writes the rules is known only after they were set once."""
+        return (
+            found.get("passwords") == [digest]
+            and "on" in found.get("flags", [])
+            and found.get("keys") in (f"~{prefix}*", [f"{prefix}*"])
+            and found.get("channels") in (f"&{prefix}*", [f"{prefix}*"])
+            and found.get("commands") == self._canonical_rules
+        )
+
+    @staticmethod
+    def _password(administrator: Administrator, uid: str) -> str:
+        secret = administrator.password() or urlsplit(administrator.url).password or ""
+        return hmac.new(secret.encode(), uid.encode(), hashlib.sha256).hexdigest()
+
+    @staticmethod
+    def _admin_access(administrator: Administrator) -> StateAccess:
+        password = administrator.password()
+        url = administrator.url
+        if password is not None:
+            url = _with_login(url, urlsplit(url).username or "default", password)
+        return StateAccess(url, administrator.ca_pem())
+
+
+@contextmanager
+def _connected(access: StateAccess) -> Iterator[redis.Redis]:
+    """Connect for a moment and translate what goes wrong."""
+    where = _without_login(access.url)
+    try:
+        options: dict[str, Any] = {}
+        if access.ca_pem:
+            tls_context(access.ca_pem)  # a bundle that cannot be read is told as such
+            options = {"ssl_ca_data": access.ca_pem}
+        client = redis.Redis.from_url(
+            access.url,
+            decode_responses=True,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            **options,
+        )
+    except ValueError as error:
+        raise StateStoreError(
+            "The URL of Redis is none: it must begin with redis:// or rediss://."
+        ) from error
+    try:
+        yield client
+    except redis.BusyLoadingError as error:
+        raise StateStoreError(f"Redis at {where} is loading its data; it is tried again.") from error
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise StateStoreRefusedError(
+            f"Redis at {where} refuses the user or password: {error}. Correct the URL in the Secret."
+        ) from error
+    except redis.ResponseError as error:
+        raise StateStoreRefusedError(f"Redis at {where} refuses: {error}.") from error
+    except (redis.RedisError, OSError, ssl.SSLError) as error:
+        raise StateStoreError(
+            f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
+            f"policies."
+        ) from error
+    finally:
+        client.close()
+
+
+def _acl(client: Any, *arguments: str) -> Any:
+    return client.execute_command("ACL", *arguments)
+
+
+def _save(client: redis.Redis) -> None:
+    """Let the users outlive a restart of Redis, where it keeps them in a file."""
+    try:
+        _acl(client, "SAVE")
+    except redis.ResponseError:
+        return  # no file: the users are made again by the next reconcile
+
+
+def _pairs(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, dict):
+        return answer
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
+def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for key in keys:
+        batch.append(key)
+        if len(batch) == _SCAN_COUNT:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _literal(prefix: str) -> str:
+    """Escape what SCAN would read as a pattern."""
+    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in prefix)
+
+
+def _with_login(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

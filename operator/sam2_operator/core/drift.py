@@ -1,0 +1,105 @@
+"""Where an object differs from what the operator wants of it.
+
+The API server fills in defaults and others add fields of their own, so an object is right when everything
+that is wanted is in it. Fields that were wanted once and are no longer are found by a digest of the whole
+wish, kept as an annotation; a server-side apply then removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sam2_operator.core.observed import Manifest
+
+DIGEST_ANNOTATION = "sam2.dev/applied"
+
+_QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
+_LIST_KEYS = ("name", "mountPath", "containerPort", "uid")
+"""By which items of Kubernetes' lists are told apart, where others may add items of their own."""
+
+_UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3)}
+_UNITS |= {unit: Decimal(1000 ** (power + 2)) for power, unit in enumerate("MGTPE")}
+_UNITS |= {f"{unit}i": Decimal(1024 ** (power + 1)) for power, unit in enumerate("KMGTPE")}
+
+
+def with_digest(wanted: Manifest) -> Manifest:
+    """Add the annotation that says what is wanted."""
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:32]
+    metadata = wanted["metadata"]
+    annotations = {**metadata.get("annotations", {}), DIGEST_ANNOTATION: digest}
+    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
+
+
+def drift(wanted: Manifest, live: Manifest | None) -> str | None:
+    """Give the path of the first difference; "missing" if nothing is there, None if all is right."""
+    if live is None:
+        return "missing"
+    return _differs(wanted, live, path="", quantity=False)
+
+
+def _differs(wanted: Any, live: Any, *, path: str, quantity: bool) -> str | None:
+    here = path or "object"
+    if isinstance(wanted, dict):
+        if not isinstance(live, dict):
+            return here if wanted or live is not None else None
+        for key, value in wanted.items():
+            inner = _differs(
+                value,
+                live.get(key),
+                path=f"{path}.{key}".lstrip("."),
+                quantity=quantity or key in _QUANTITIES,
+            )
+            if inner is not None:
+                return inner
+        return None
+    if isinstance(wanted, list):
+        return _list_differs(wanted, live, path=here)
+    return None if _same(wanted, live, quantity=quantity) else here
+
+
+def _list_differs(wanted: list[Any], live: Any, *, path: str) -> str | None:
+    if not isinstance(live, list):
+        return path if wanted or live is not None else None
+    key = next(
+        (key for key in _LIST_KEYS if wanted and all(isinstance(i, dict) and key in i for i in wanted)), None
+    )
+    if key is None:
+        if len(wanted) != len(live):
+            return path
+        pairs = list(zip(wanted, live, strict=True))
+    else:
+        found = {item.get(key): item for item in live if isinstance(item, dict)}
+        pairs = [(item, found.get(item[key])) for item in wanted]
+    for index, (item, other) in enumerate(pairs):
+        inner = _differs(item, other, path=f"{path}[{index}]", quantity=False)
+        if inner is not None:
+            return inner
+    return None
+
+
+def _same(wanted: Any, live: Any, *, quantity: bool) -> bool:
+    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
+        return True
+    if not quantity:
+        return False
+    try:
+        return amount(wanted) == amount(live)
+    except (InvalidOperation, TypeError, ValueError):
+        return False
+
+
+def amount(quantity: int | str) -> Decimal:
+    """Read a quantity of Kubernetes, e.g. 1, "500m", "10Gi" or "1e3".
+
+    Raises:
+        InvalidOperation: it is none.
+    """
+    written = str(quantity)
+    for unit in sorted(_UNITS, key=len, reverse=True):
+        if written.endswith(unit):
+            return Decimal(written.removesuffix(unit)) * _UNITS[unit]
+    return Decimal(written)

@@ -1,0 +1,159 @@
+"""Why the agent is not available, in the words of whoever knows: scheduler, kubelet, API server or agent.
+
+A chain of small checks, from what stops a pod earliest to what stops it last; the first that applies
+explains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sam2_operator.core.observed import Pod, Problem, Termination, Workload
+
+Check: TypeAlias = Callable[[Workload], Problem | None]
+
+_ADVICE = {
+    "ErrImagePull": "Check spec.agent.image and spec.agent.imagePullSecrets.",
+    "ImagePullBackOff": "Check spec.agent.image and spec.agent.imagePullSecrets.",
+    "InvalidImageName": "Correct spec.agent.image.",
+    "ErrImageNeverPull": "Load the image onto the node, or set spec.agent.imagePullPolicy to IfNotPresent.",
+    "CreateContainerConfigError": "Check the Secrets and ConfigMaps that spec.agent.env names.",
+}
+
+
+def explain(workload: Workload) -> Problem | None:
+    """Say why the agent is not available; None if it is."""
+    return next((problem for check in _CHECKS if (problem := check(workload)) is not None), None)
+
+
+def _no_stateful_set(workload: Workload) -> Problem | None:
+    if workload.stateful_set is not None:
+        return None
+    return Problem("WaitingForFunction", "The agent starts when its function is registered in CVAT.")
+
+
+def _not_created(workload: Workload) -> Problem | None:
+    if workload.pod is not None:
+        return None
+    if workload.creation_failure is not None:
+        return Problem("PodRefused", f"The agent's pod cannot be made: {workload.creation_failure}")
+    return Problem("PodMissing", "The agent's pod is about to be made.")
+
+
+def _outdated(workload: Workload) -> Problem | None:
+    if workload.current:
+        return None
+    return Problem("RollingOut", "The agent is being replaced by one with the current settings.")
+
+
+def _terminating(workload: Workload) -> Problem | None:
+    pod = workload.pod
+    if pod is None or pod.deleted_at is None:
+        return None
+    where = f" on node {pod.node}" if pod.node else ""
+    return Problem(
+        "Terminating",
+        f"The pod {pod.name}{where} is shutting down; another follows. If this lasts, the node may be lost: "
+        "remove it from the cluster, or set spec.agent.onNodeLoss to Replace.",
+    )
+
+
+def _failed(workload: Workload) -> Problem | None:
+    pod = workload.pod
+    if pod is None or pod.failure is None:
+        return None
+    reason, message = pod.failure
+    return Problem(reason or "PodFailed", f"The pod {pod.name} failed: {message or reason}")
+
+
+def _unschedulable(workload: Workload) -> Problem | None:
+    pod = workload.pod
+    if pod is None or pod.unschedulable is None:
+        return None
+    return Problem(
+        "Unschedulable",
+        f"No node takes the pod {pod.name}: {pod.unschedulable} "
+        "Add a node, or change spec.agent.resources, nodeSelector, tolerations or affinity.",
+    )
+
+
+def _crashed(workload: Workload) -> Problem | None:
+    """Explain a container that ended; the kubelet itself says no more than CrashLoopBackOff."""
+    pod = workload.pod
+    if pod is None or pod.running or pod.termination is None:
+        return None
+    return _ending(pod, pod.termination)
+
+
+def _waiting(workload: Workload) -> Problem | None:
+    pod = workload.pod
+    if pod is None or pod.waiting is None:
+        return None
+    reason, message = pod.waiting
+    if reason in {"ContainerCreating", "PodInitializing"}:
+        return Problem(
+            "Starting",
+            f"Node {pod.node} pulls the image and mounts the volumes of {pod.name}. {message}".strip(),
+        )
+    return Problem(
+        reason, f"{message or f'The pod {pod.name} waits: {reason}.'} {_ADVICE.get(reason, '')}".strip()
+    )
+
+
+def _not_running(workload: Workload) -> Problem | None:
+    pod = workload.pod
+    if pod is None or pod.running:
+        return None
+    return Problem("Starting", f"The pod {pod.name} is about to start.")
+
+
+def _agent_says(workload: Workload) -> Problem | None:
+    report = workload.report
+    if report is None:
+        return Problem("Starting", "The agent has no address yet.")
+    return None if report.ready else Problem(report.reason, report.message)
+
+
+_CHECKS: tuple[Check, ...] = (
+    _no_stateful_set,
+    _not_created,
+    _failed,
+    _terminating,
+    _unschedulable,
+    _crashed,
+    _waiting,
+    _outdated,
+    _not_running,
+    _agent_says,
+)
+
+
+def _ending(pod: Pod, termination: Termination) -> Problem:
+    said = _agents_words(termination.message)
+    times = f" It was restarted {pod.restarts} times." if pod.restarts > 1 else ""
+    if said is not None:
+        return Problem(said.reason, said.message + times)
+    if termination.reason == "OOMKilled":
+        return Problem(
+            "OOMKilled",
+            f"The agent used more memory than it may: raise spec.agent.resources.limits.memory.{times}",
+        )
+    last = termination.message.strip().splitlines()[-1:] or [f"see kubectl logs --previous {pod.name}"]
+    return Problem(
+        "AgentCrashed",
+        f"The agent ended with status {termination.exit_code} ({termination.reason}): {last[0]}.{times}",
+    )
+
+
+def _agents_words(message: str) -> Problem | None:
+    """Read the termination message of an agent that gave up: {"reason": ..., "message": ...}."""
+    try:
+        said = json.loads(message)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("reason", "message")):
+        return None
+    reason = "".join(character for character in said["reason"] if character.isalnum())
+    return Problem(reason or "AgentCrashed", said["message"])

@@ -1,0 +1,142 @@
+"""What the operator saw, as plain data: the input of every decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Manifest: TypeAlias = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something cannot be done: one word, and a sentence that says what to do."""
+
+    reason: str
+    message: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCredentials:
+    """An access token of CVAT."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordCredentials:
+    """A user name and password of CVAT."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CvatAccess:
+    """All it takes to talk to one CVAT as one account."""
+
+    url: str
+    organization: str
+    credentials: TokenCredentials | PasswordCredentials
+    ca_pem: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StateAccess:
+    """All it takes to talk to one Redis; the URL may hold a password."""
+
+    url: str = field(repr=False)
+    ca_pem: str | None = field(default=None, repr=False)
+    managed_user: str | None = None
+    """The ACL user that the operator makes for the tracker; None for a Redis of the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account of CVAT."""
+
+    id: int
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as CVAT shows it."""
+
+    id: int
+    name: str
+    kind: str
+    provider: str
+    visibility: str
+    shape_types: tuple[str, ...]
+    owner_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The agent's pod."""
+
+    name: str
+    uid: str
+    phase: str
+    ready: bool
+    revision: str
+    node: str | None = None
+    ip: str | None = None
+    image: str | None = None
+    deleted_at: str | None = None
+    """When its grace period ends, if it is being deleted."""
+    restarts: int = 0
+    running: bool = False
+    unschedulable: str | None = None
+    """The scheduler's words."""
+    waiting: tuple[str, str] | None = None
+    """The kubelet's reason and words why the container does not run."""
+    termination: Termination | None = None
+    """How the container ended the last time."""
+    failure: tuple[str, str] | None = None
+    """Reason and words of a pod that failed as a whole, e.g. evicted or not admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """The agent's answer to GET /status, or that there was none."""
+
+    ready: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The StatefulSet and its pod, as they are now."""
+
+    stateful_set: Manifest | None
+    pod: Pod | None
+    report: AgentReport | None
+    """None while the pod has no address to ask."""
+    creation_failure: str | None = None
+    """Why the pod cannot be made, in the API server's words (a quota, an admission policy)."""
+
+    @property
+    def current(self) -> bool:
+        """Whether the pod is of the newest revision, as far as the StatefulSet's controller knows."""
+        if self.stateful_set is None or self.pod is None:
+            return False
+        status = self.stateful_set.get("status", {})
+        seen = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
+        return bool(seen and self.pod.revision == status.get("updateRevision"))
+
+
+ConditionStatus: TypeAlias = Literal["True", "False", "Unknown"]

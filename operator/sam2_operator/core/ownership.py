@@ -1,0 +1,40 @@
+"""What makes an object the tracker's: names, labels, and the owner by which Kubernetes collects it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sam2_operator.api import API_VERSION, KIND
+from sam2_operator.core import naming
+
+if TYPE_CHECKING:
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.observed import Manifest
+
+
+def owned(tracker: Tracker, api_version: str, kind: str, name: str) -> Manifest:
+    """Give the beginning of an object that belongs to the tracker."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": tracker.metadata.namespace,
+            "labels": naming.labels(tracker.metadata.name),
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": tracker.metadata.name,
+                    "uid": tracker.metadata.uid,
+                    "controller": True,
+                }
+            ],
+        },
+    }
+
+
+def is_owned(tracker: Tracker, live: Manifest) -> bool:
+    """Whether an object belongs to this very tracker, not to an earlier one or to somebody else."""
+    references = live["metadata"].get("ownerReferences", [])
+    return any(reference.get("uid") == tracker.metadata.uid for reference in references)

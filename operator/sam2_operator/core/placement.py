@@ -1,0 +1,14 @@
+"""What the operator itself knows when it writes a pod: its settings, not the tracker's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What an agent's pod gets when the tracker does not say otherwise."""
+
+    image: str
+    image_pull_policy: str | None = None
+    image_pull_secrets: tuple[str, ...] = ()

@@ -1,0 +1,304 @@
+"""Which function of CVAT is the tracker's, and what to do next to have one.
+
+CVAT gives functions their ids and takes no key from us, so a request to make one, repeated, makes two. The
+order that keeps a tracker at one function, whatever dies in between:
+
+    1. write the intent into the tracker's status: the fields, and the highest function id CVAT has so far
+    2. POST
+    3. write the id that CVAT answered into the status, in place of the intent
+
+Whoever finds an intent without an id (a crash between 1 and 3, or an answer that was lost) does not know
+whether CVAT made the function. It looks for functions with exactly those fields, of the same account, with a
+higher id, that no other tracker holds. One is ours. None, again and again until a settle time is over (CVAT
+may list late), means that none was made. Several cannot be told apart: nothing is done, a condition names
+them.
+
+A function is gone only when CVAT itself says so to the account that had it: an ingress's 404, or another
+account's, is a condition and never a second function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
+from sam2_operator.core.timestamps import parse, text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from sam2_operator.core.observed import Function, User
+
+SETTLE = timedelta(seconds=60)
+"""How late CVAT may list a function that it has made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a function is made with; CVAT never changes it afterwards."""
+
+    name: str
+    visibility: str
+    shape_types: tuple[str, ...]
+    """Sorted."""
+
+    def describes(self, function: Function) -> bool:
+        """Whether the function could have been made with these fields."""
+        return (
+            function.kind == "tracker"
+            and function.provider == "native"
+            and function.name == self.name
+            and function.visibility == self.visibility
+            and tuple(sorted(function.shape_types)) == self.shape_types
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known when deciding.
+
+    `current` is the function of `target_id`, None when CVAT says it is gone. `listing` is all functions that
+    the account sees, None when nobody asked yet. `claimed` are ids that other trackers of this CVAT hold.
+    """
+
+    desired: Fields
+    adopt_id: int | None
+    status: TrackerStatus
+    user: User
+    current: Function | None
+    listing: tuple[Function, ...] | None
+    claimed: Collection[int]
+    instance: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """All is as it should be."""
+
+    function: Function
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround:
+    """Ask CVAT for all functions and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Write the intent, then POST."""
+
+    intent: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Write the status: this function is the tracker's from now on."""
+
+    status: TrackerStatus
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Write the status: nothing came of the intent, and it is no longer wanted."""
+
+    status: TrackerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Decide again after this many seconds."""
+
+    seconds: float
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A person must do something."""
+
+    reason: str
+    message: str
+
+
+Decision: TypeAlias = Keep | LookAround | Register | Adopt | Abandon | Wait | Stop
+
+
+def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
+    """Give the id of the function that should be there, if any is known."""
+    return adopt_id if adopt_id is not None else status.function_id
+
+
+def decide(view: View) -> Decision:
+    """Say what to do next."""
+    if view.status.registration is not None:
+        return _settle(view, view.status.registration)
+    if view.adopt_id is not None:
+        return _adopt_given(view, view.adopt_id)
+    record = view.status.function
+    if view.status.function_id is not None and record is not None and not record.adopted:
+        if view.current is not None and fields_of(record) == view.desired:
+            return Keep(view.current)
+        if view.current is None and record.user_id != view.user.id:
+            return Stop("OtherAccount", _other_account(view.status.function_id, record.username, view.user))
+    if view.listing is None:
+        return LookAround()
+    above = max((function.id for function in view.listing), default=0)
+    return Register(_intent(view, max(above, view.status.function_id or 0)))
+
+
+def candidates(
+    intent: Registration, listing: Iterable[Function], excluded: Collection[int]
+) -> tuple[Function, ...]:
+    """Give the functions that the intent may have made."""
+    return tuple(
+        function
+        for function in listing
+        if function.id > intent.above_id
+        and function.id not in excluded
+        and function.owner_id == intent.user_id
+        and fields_of(intent).describes(function)
+    )
+
+
+def fields_of(record: Registration | RegisteredFunction) -> Fields:
+    """Give the fields written in the status."""
+    return Fields(record.name, record.visibility, tuple(sorted(record.shape_types)))
+
+
+def registered(status: TrackerStatus, intent: Registration, function_id: int) -> TrackerStatus:
+    """Give the status in which the intent's function is the tracker's, and its predecessor obsolete."""
+    record = RegisteredFunction(
+        name=intent.name,
+        visibility=intent.visibility,
+        shape_types=intent.shape_types,
+        adopted=False,
+        user_id=intent.user_id,
+        username=intent.username,
+        above_id=intent.above_id,
+    )
+    return status.model_copy(
+        update={
+            "function_id": function_id,
+            "function": record,
+            "registration": None,
+            "obsolete_function_ids": _with_predecessor(status, function_id),
+        }
+    )
+
+
+def _settle(view: View, intent: Registration) -> Decision:
+    if intent.user_id != view.user.id:
+        return Stop(
+            "OtherAccount",
+            f"A registration that the account {intent.username} began was interrupted, and the Secret "
+            f"now holds the credentials of {view.user.username}, who cannot see what came of it. "
+            f"Put back the credentials of {intent.username}, or delete the tracker and make it again.",
+        )
+    if view.listing is None:
+        return LookAround()
+    found = candidates(intent, view.listing, view.claimed)
+    if not found:
+        return _settle_empty(view, intent)
+    if len(found) > 1:
+        ids = ", ".join(str(function.id) for function in found)
+        return Stop(
+            "SeveralFunctions",
+            f"A registration was interrupted, and several functions named {intent.name!r} in CVAT may have "
+            f"come of it: {ids}. Delete all but one of them in CVAT.",
+        )
+    return Adopt(
+        registered(view.status, intent, found[0].id),
+        f"Function {found[0].id} is the one whose registration was interrupted.",
+    )
+
+
+def _settle_empty(view: View, intent: Registration) -> Decision:
+    waited = max(timedelta(), view.now - parse(intent.since))
+    if waited < SETTLE:
+        return Wait(
+            (SETTLE - waited).total_seconds(),
+            "Settling",
+            "A registration was interrupted. If CVAT shows no function of it until "
+            f"{text(view.now + SETTLE - waited)}, it is registered again.",
+        )
+    if view.adopt_id is None and fields_of(intent) == view.desired:
+        return Register(_intent(view, intent.above_id))
+    return Abandon(view.status.model_copy(update={"registration": None}))
+
+
+def _adopt_given(view: View, function_id: int) -> Decision:
+    function = view.current
+    if function is None:
+        return Stop(
+            "FunctionNotFound",
+            f"The account {view.user.username} sees no function {function_id} in CVAT. "
+            "Correct spec.function.id, or remove it to have a function registered.",
+        )
+    if function.kind != "tracker" or function.provider != "native":
+        return Stop(
+            "FunctionUnsuitable",
+            f"Function {function_id} is of kind {function.kind!r} and provider {function.provider!r}; an "
+            f"agent can "
+            "serve only kind 'tracker' of provider 'native'. Correct spec.function.id.",
+        )
+    record = view.status.function
+    if view.status.function_id == function_id and record is not None:
+        return Keep(function)
+    adopted = RegisteredFunction.model_validate(
+        {
+            "name": function.name,
+            "visibility": function.visibility,
+            "shapeTypes": list(view.desired.shape_types),
+            "adopted": True,
+            "userID": view.user.id,
+            "username": view.user.username,
+        }
+    )
+    return Adopt(
+        view.status.model_copy(
+            update={
+                "function_id": function_id,
+                "function": adopted,
+                "obsolete_function_ids": _with_predecessor(view.status, function_id),
+            }
+        ),
+        f"Function {function_id} is given by spec.function.id.",
+    )
+
+
+def _intent(view: View, above_id: int) -> Registration:
+    return Registration.model_validate(
+        {
+            "instance": view.instance,
+            "name": view.desired.name,
+            "visibility": view.desired.visibility,
+            "shapeTypes": list(view.desired.shape_types),
+            "aboveID": above_id,
+            "userID": view.user.id,
+            "username": view.user.username,
+            "since": text(view.now),
+        }
+    )
+
+
+def _with_predecessor(status: TrackerStatus, function_id: int) -> list[int]:
+    """Add the function that is being replaced, if the operator made it."""
+    obsolete = [each for each in status.obsolete_function_ids if each != function_id]
+    previous = status.function_id
+    made_by_us = status.function is not None and not status.function.adopted
+    if previous is not None and previous not in {function_id, *obsolete} and made_by_us:
+        obsolete.append(previous)
+    return obsolete
+
+
+def _other_account(function_id: int, username: str, user: User) -> str:
+    return (
+        f"Function {function_id} was registered by the account {username}, and the Secret now holds the "
+        f"credentials of {user.username}, who cannot see it. Put back the credentials of {username}, "
+        f"make the function visible to {user.username}, or delete the tracker and make it again."
+    )

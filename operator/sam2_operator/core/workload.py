@@ -1,0 +1,152 @@
+"""The StatefulSet with the agent's one pod.
+
+One replica of a StatefulSet is the first of three things that keep the agent single (the lease in Redis and
+answers that are written once are the others): Kubernetes starts the next pod only when the last is known to
+be dead. `podManagementPolicy: Parallel` cannot be changed later, and without it a pod that never became ready
+would never be replaced by one of a corrected template.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sam2_operator.core import environment, naming
+from sam2_operator.core.ownership import owned
+
+if TYPE_CHECKING:
+    from sam2_operator.api.base import ApiModel
+    from sam2_operator.api.scheduling import Toleration
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.observed import Manifest
+    from sam2_operator.core.placement import Defaults
+
+RESTART_ANNOTATION = "sam2.dev/restart"
+"""On the pod: a digest of what the agent reads only when it starts. Another digest is another pod."""
+
+USER = 65532
+GRACE_SECONDS = 30
+NODE_LOSS_TOLERATION_SECONDS = 30
+_LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_HTTP = "http"
+
+
+def stateful_set(tracker: Tracker, function_id: int, defaults: Defaults, restart_digest: str) -> Manifest:
+    """Give the StatefulSet of a tracker whose function is registered."""
+    name = tracker.metadata.name
+    spec = {
+        "replicas": 0 if tracker.spec.suspend else 1,
+        "podManagementPolicy": "Parallel",
+        "revisionHistoryLimit": 3,
+        "serviceName": naming.agent_name(name),
+        "selector": {"matchLabels": naming.selector(name)},
+        "updateStrategy": {"type": "RollingUpdate"},
+        "template": {
+            "metadata": {
+                "labels": {**(tracker.spec.agent.pod_labels or {}), **naming.labels(name)},
+                "annotations": {
+                    **(tracker.spec.agent.pod_annotations or {}),
+                    "kubectl.kubernetes.io/default-container": "agent",
+                    RESTART_ANNOTATION: restart_digest,
+                },
+            },
+            "spec": _pod(tracker, function_id, defaults),
+        },
+    }
+    return {**owned(tracker, "apps/v1", "StatefulSet", naming.agent_name(name)), "spec": spec}
+
+
+def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:
+    agent = tracker.spec.agent
+    volumes, mounts = environment.volumes(tracker)
+    pull_secrets = [secret.name for secret in agent.image_pull_secrets or ()] or list(
+        defaults.image_pull_secrets
+    )
+    optional: dict[str, Any] = {
+        "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+        "nodeSelector": agent.node_selector,
+        "tolerations": _tolerations(agent.tolerations or [], replace=agent.on_node_loss == "Replace"),
+        "affinity": _plain(agent.affinity) if agent.affinity else None,
+        "runtimeClassName": agent.runtime_class_name,
+        "priorityClassName": agent.priority_class_name,
+        "resourceClaims": [_plain(claim) for claim in agent.resource_claims or ()],
+    }
+    return {
+        "serviceAccountName": naming.agent_name(tracker.metadata.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **{field: value for field, value in optional.items() if value},
+        "containers": [_container(tracker, function_id, defaults, mounts)],
+        "volumes": volumes,
+    }
+
+
+def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: list[Manifest]) -> Manifest:
+    agent = tracker.spec.agent
+    pull_policy = agent.image_pull_policy or (None if agent.image else defaults.image_pull_policy)
+    return {
+        "name": "agent",
+        "image": agent.image or defaults.image,
+        **({"imagePullPolicy": pull_policy} if pull_policy else {}),
+        "env": environment.environment(tracker, function_id),
+        "ports": [{"name": _HTTP, "containerPort": environment.PORT, "protocol": "TCP"}],
+        # Downloading and loading a model takes minutes, an hour on a slow line; after that, liveness decides.
+        "startupProbe": _probe("/startupz", period=5, failures=720),
+        "livenessProbe": _probe("/livez", period=10, failures=6),
+        "readinessProbe": _probe("/readyz", period=5, failures=2),
+        "resources": _resources(tracker),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": _HTTP},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
+
+
+def _resources(tracker: Tracker) -> Manifest:
+    resources = tracker.spec.agent.resources
+    if resources is not None:
+        return _plain(resources)
+    return {"limits": {"nvidia.com/gpu": 1}} if tracker.spec.model.device.startswith("cuda") else {}
+
+
+def _tolerations(given: list[Toleration], *, replace: bool) -> list[Manifest]:
+    """Let a pod with `onNodeLoss: Replace` leave a lost node soon; Kubernetes' default is five minutes."""
+    tolerations = [_plain(toleration) for toleration in given]
+    covered = {toleration.key for toleration in given}
+    if replace:
+        tolerations += [
+            {
+                "key": taint,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": NODE_LOSS_TOLERATION_SECONDS,
+            }
+            for taint in _LOST_NODE_TAINTS
+            if taint not in covered
+        ]
+    return tolerations
+
+
+def _plain(part: ApiModel) -> Manifest:
+    return part.model_dump(by_alias=True, exclude_none=True)
