@@ -1,17 +1,16 @@
 """``python -m tests.cluster``: the local cluster from the command line."""
 
 import argparse
+import json
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.cluster import binaries
+from tests.cluster import binaries, schemas
 from tests.cluster.cluster import local
-from tests.cluster.controlplane import ControlPlane, Ports
+from tests.cluster.controlplane import temporary
 from tests.cluster.errors import ClusterError
-from tests.cluster.processes import Processes
-from tests.cluster.progress import say, step
+from tests.cluster.progress import say
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,25 +25,25 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load-image", help="import an image into every node of the local cluster")
     load.add_argument("archive", type=Path, help="an OCI archive, or an OCI image layout folder")
     commands.add_parser("controlplane", help="run a control plane on loopback until interrupted")
+    dump = commands.add_parser("schemas", help="write JSON schemas of Kubernetes' kinds for kubeconform")
+    dump.add_argument("folder", type=Path)
     return parser
 
 
 def _run_control_plane() -> None:
-    """Run one in the foreground, in a folder that ends with it; several may run beside each other."""
-    binaries.ensure(binaries.CONTROL_PLANE)
+    """Run one in the foreground; several may run beside each other."""
     interruptions = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, interruptions)
-    with tempfile.TemporaryDirectory(prefix="control-plane-") as name:
-        folder = Path(name)
-        plane = ControlPlane(folder, Processes(folder, die_with_parent=True), ports=Ports.free())
-        try:
-            with step("start the control plane"):
-                plane.start()
-            say(f"audit log: {plane.files.audit_log}")
-            print(f"export KUBECONFIG={plane.files.kubeconfig}", flush=True)
-            signal.sigwait(interruptions)
-        finally:
-            plane.stop()
+    with temporary() as plane:
+        say(f"audit log: {plane.files.audit_log}")
+        print(f"export KUBECONFIG={plane.files.kubeconfig}", flush=True)
+        signal.sigwait(interruptions)
+
+
+def _write_schemas(folder: Path) -> None:
+    with temporary() as plane:
+        count = schemas.write(json.loads(plane.kubectl("get", "--raw", "/openapi/v2")), folder)
+    print(f"{count} schemas: kubeconform -strict -schema-location '{folder}/{schemas.LOCATION}'")
 
 
 def main() -> int:
@@ -64,6 +63,8 @@ def main() -> int:
                 local().load_image(arguments.archive)
             case "controlplane":
                 _run_control_plane()
+            case "schemas":
+                _write_schemas(arguments.folder)
     except ClusterError as error:
         say(f"error: {error}")
         return 1

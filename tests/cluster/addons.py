@@ -1,5 +1,6 @@
 """What a cluster holds before its users come: DNS, GPUs that nobody has, and volumes."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -61,6 +62,8 @@ def dns() -> list[dict[str, Any]]:
         "containers": [container],
         "volumes": [{"name": "config", "configMap": {"name": name}}],
     }
+    # A new configuration makes new pods.
+    changes = {"configuration": hashlib.sha256(_COREFILE.encode()).hexdigest()}
     read = ["list", "watch"]
     rules = [
         {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": read},
@@ -87,7 +90,7 @@ def dns() -> list[dict[str, Any]]:
             "metadata": meta,
             "spec": {
                 "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
+                "template": {"metadata": {"labels": labels, "annotations": changes}, "spec": pod},
             },
         },
         {

@@ -6,8 +6,10 @@ namespace, it is the first half of the whole cluster.
 
 import json
 import socket
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.cluster.certificates import Authority, Pair, write_kubeconfig, write_
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import Processes
+from tests.cluster.progress import step
 
 # Every call but watches of health: who did what, never a body, so that no secret reaches the log.
 _AUDIT_POLICY = {
@@ -240,3 +243,18 @@ class ControlPlane:
             f"--root-ca-file={folder / 'ca.crt'}",
             "--profiling=false",
         ]
+
+
+@contextmanager
+def temporary() -> Iterator[ControlPlane]:
+    """A control plane on free loopback ports, in a folder that ends with it; built on first use (minutes)."""
+    binaries.ensure(binaries.CONTROL_PLANE)
+    with tempfile.TemporaryDirectory(prefix="control-plane-") as name:
+        folder = Path(name)
+        plane = ControlPlane(folder, Processes(folder, die_with_parent=True), ports=Ports.free())
+        try:
+            with step("start a control plane"):
+                plane.start()
+            yield plane
+        finally:
+            plane.stop()

@@ -1,4 +1,4 @@
-"""pytest fixtures: a control plane for the tests under ``tests/controlplane``."""
+"""pytest fixtures: a control plane for ``tests/controlplane``, a whole cluster for ``tests/e2e``."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import binaries
-from tests.cluster.controlplane import ControlPlane, Ports
+from tests.cluster.controlplane import temporary
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.processes import Processes
+from tests.cluster.targets import Target, target
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class RunningControlPlane:
 
 
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningControlPlane]:
+def control_plane() -> Iterator[RunningControlPlane]:
     """Start a control plane on free loopback ports; its programs are built on first use (minutes)."""
-    binaries.ensure(binaries.CONTROL_PLANE)
-    folder = tmp_path_factory.mktemp("control-plane")
-    plane = ControlPlane(folder, Processes(folder, die_with_parent=True), ports=Ports.free())
-    try:
-        plane.start()
+    with temporary() as plane:
         yield RunningControlPlane(plane.files.kubeconfig, plane.files.audit_log, plane.kubectl)
-    finally:
-        plane.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Target:
+    """The cluster that the user named, or the local one, which stays up for the next run."""
+    return target()

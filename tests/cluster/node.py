@@ -149,8 +149,10 @@ class Node:
 
     @staticmethod
     def _write(path: Path, content: str) -> None:
+        """Write what differs: kube-proxy ends when its file is written, whatever is in it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        if not path.exists() or path.read_text() != content:
+            path.write_text(content)
 
 
 def containerd_config(node: Node) -> str:

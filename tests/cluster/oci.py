@@ -22,7 +22,7 @@ def program_image(program: str) -> str:
 
 
 def write_program_image(archive: Path, program: str) -> None:
-    """Write an archive of an image that runs a built program as nobody; the same bytes for the same program."""
+    """Write an archive of an image that runs a built program as nobody; always the same bytes."""
     layer = _tar({program: binaries.program(program).read_bytes()}, mode=0o755)
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
