@@ -258,6 +258,15 @@ class CVAT:
             within=within,
         )
 
+    def wait_for_calls(self, route: str, count: int = 1, *, within: float = 15.0) -> list[LogEntry]:
+        """The calls on a route, once that many have come, answered or not."""
+
+        def enough() -> list[LogEntry] | None:
+            entries = self.log(route)
+            return entries if len(entries) >= count else None
+
+        return wait_for(enough, f"{count} calls of {route}", within=within)
+
     def wait_for_request(
         self,
         function_id: int,
