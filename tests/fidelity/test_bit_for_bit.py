@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sam2.build_sam import build_sam2_video_predictor
 
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
 from sam2_agent.adapters.sam2_frames import normalize
@@ -82,7 +83,9 @@ def test_an_object_that_leaves_and_returns_is_lost_and_found_as_by_sam2(
 
 
 @pytest.mark.parametrize("size", [(240, 180), (64, 64), (33, 201), (1280, 720)])
-def test_frames_are_prepared_as_sam2_prepares_them(predictor: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_frames_are_prepared_as_sam2_prepares_them(
+    predictor: Any, tmp_path: Path, size: tuple[int, int]
+) -> None:
     clip = write_clip(tmp_path, 5, "medium", 2, size)
     images = predictor.init_state(str(tmp_path))["images"]
 
@@ -92,10 +95,9 @@ def test_frames_are_prepared_as_sam2_prepares_them(predictor: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_full_size_model_has_the_bits_of_sam2(tmp_path: Path) -> None:
     """sam2.1-hiera-tiny at 1024 pixels with random weights: the architecture that users run."""
-    from sam2.build_sam import build_sam2_video_predictor
-
     torch.manual_seed(0)
     predictor = build_sam2_video_predictor("configs/sam2.1/sam2.1_hiera_t.yaml", None, device="cpu")
     predictor.fill_hole_area = 0

@@ -62,7 +62,7 @@ def track(
     prompts: Sequence[Prompt],
     window: int | None = None,
 ) -> list[list[Logits]]:
-    """Logits of each object on each frame; every frame is tracked by a new tracker that has only stored bytes."""
+    """Logits of each object on each frame; a new tracker, which has only stored bytes, tracks every frame."""
     stored: list[list[Stored]] = [[] for _ in prompts]
     logits: list[list[Logits]] = [[] for _ in prompts]
     for index, image in enumerate(frames):
@@ -71,7 +71,9 @@ def track(
         if index == 0:
             outputs = tracker.prompt(features, prompts)
         else:
-            contexts = [context(tracker, records, index, window or min(16, len(frames))) for records in stored]
+            contexts = [
+                context(tracker, records, index, window or min(16, len(frames))) for records in stored
+            ]
             outputs = tracker.step(features, contexts)
         for place, output in enumerate(outputs):
             stored[place].append(store(tracker, output))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sam2_agent.core.masks import finite_numbers, require_size, tight_box
 from sam2_agent.errors import InvalidShape
 
-TOLERANCE = 0.6
+TOLERANCE = 1.0
 """How far, in pixels, a simplified outline may lie from the pixels' own."""
 
 _FARTHEST = 1e6

@@ -1,0 +1,117 @@
+"""What is stored of a step: memory comes back as it was, and nothing else passes for it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sam2_agent.adapters.sam2_build import BuiltModel
+from sam2_agent.adapters.sam2_memory import SpatialMemory
+from sam2_agent.adapters.sam2_tracker import Sam2Tracker
+from sam2_agent.core.tracking import Context, MaskPrompt, Remembered
+from sam2_agent.errors import DamagedRecord
+
+SHAPE = (1, 64, 10, 10)
+
+same_tracker = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.fixture
+def memory() -> SpatialMemory:
+    """Memory of the small model's shape."""
+    generator = torch.Generator().manual_seed(3)
+    return SpatialMemory(torch.randn(SHAPE, generator=generator).to(torch.bfloat16))
+
+
+def test_memory_comes_back_bit_for_bit(tracker: Sam2Tracker, memory: SpatialMemory) -> None:
+    data = tracker.dump_memory(memory)
+
+    assert torch.equal(tracker.load_memory(data).features, memory.features)
+    assert len(data) < 2 * memory.features.numel() + 200
+
+
+@same_tracker
+@given(bit=st.integers(min_value=0))
+def test_a_flipped_bit_is_found(tracker: Sam2Tracker, memory: SpatialMemory, bit: int) -> None:
+    data = bytearray(tracker.dump_memory(memory))
+    data[bit // 8 % len(data)] ^= 1 << bit % 8
+
+    with pytest.raises(DamagedRecord):
+        tracker.load_memory(bytes(data))
+
+
+@same_tracker
+@given(length=st.integers(min_value=0, max_value=12_000))
+def test_a_truncated_record_is_found(tracker: Sam2Tracker, memory: SpatialMemory, length: int) -> None:
+    with pytest.raises(DamagedRecord):
+        tracker.load_memory(tracker.dump_memory(memory)[:length])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"\xff" * 64,
+        safetensors.torch.save({}),
+        safetensors.torch.save({"maskmem_features": torch.zeros(SHAPE)}),
+        safetensors.torch.save({"maskmem_features": torch.zeros(1, 64, 64, 64, dtype=torch.bfloat16)}),
+        safetensors.torch.save({"other": torch.zeros(SHAPE, dtype=torch.bfloat16)}),
+        safetensors.torch.save(
+            {name: torch.zeros(SHAPE, dtype=torch.bfloat16) for name in ("maskmem_features", "other")}
+        ),
+    ],
+)
+def test_foreign_records_with_a_right_checksum_are_refused(tracker: Sam2Tracker, body: bytes) -> None:
+    with pytest.raises(DamagedRecord):
+        tracker.load_memory(hashlib.sha256(body).digest() + body)
+
+
+def test_a_context_with_a_gap_is_refused(tracker: Sam2Tracker, memory: SpatialMemory) -> None:
+    def record(index: int, held: SpatialMemory | None = memory) -> Remembered:
+        return Remembered(index, np.zeros(128, np.float32), 1.0, held)
+
+    features = tracker.encode(np.zeros((8, 8, 3), np.uint8))
+    for recent in ((), (record(1),), (record(2), record(1)), (record(1), record(2), record(3))):
+        with pytest.raises(ValueError, match="frames \\[1, 2\\] are needed"):
+            tracker.step(features, [Context(3, 16, record(0), recent)])
+    with pytest.raises(TypeError, match="no memory"):
+        tracker.step(features, [Context(2, 16, record(0), (record(1, None),))])
+
+
+def test_the_fingerprint_names_model_and_precision(model: BuiltModel) -> None:
+    other = BuiltModel(model.predictor, "0" * 64)
+    fingerprints = {
+        Sam2Tracker(model, "float32").fingerprint,
+        Sam2Tracker(model, "bfloat16").fingerprint,
+        Sam2Tracker(other, "float32").fingerprint,
+    }
+
+    assert len(fingerprints) == 3
+    assert Sam2Tracker(model, "float32", batch_size=8).fingerprint in fingerprints
+
+
+def test_autocast_gives_nearly_the_same_masks(model: BuiltModel) -> None:
+    image = np.random.default_rng(0).integers(0, 60, (90, 120, 3)).astype(np.uint8)
+    image[20:60, 30:80] = 220
+    mask = np.zeros((90, 120), np.bool_)
+    mask[20:60, 30:80] = True
+    masks = []
+    for precision in ("float32", "bfloat16"):
+        tracker = Sam2Tracker(model, precision)
+        features = tracker.encode(image)
+        [first] = tracker.prompt(features, [MaskPrompt(mask)])
+        [second] = tracker.step(features, [Context(1, 2, first.remembered, ())])
+        memory = second.remembered.memory
+        assert isinstance(memory, SpatialMemory)
+        assert torch.equal(tracker.load_memory(tracker.dump_memory(memory)).features, memory.features)
+        masks.append(second.mask)
+
+    assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() > 0.97
+    assert (masks[0] & mask).sum() / (masks[0] | mask).sum() > 0.9

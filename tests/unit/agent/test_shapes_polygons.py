@@ -1,0 +1,119 @@
+"""Polygons: which pixels are inside, what becomes of parts and holes, and how much a round trip keeps."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+
+from sam2_agent.core.polygons import outline, rasterize
+from tests.tiny_sam2.synthetic_video import make_video
+
+coordinates = st.floats(-4, 14, width=32)
+corners = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=7)
+
+
+@given(corners)
+def test_a_pixel_is_inside_when_its_center_is(polygon: list[tuple[float, float]]) -> None:
+    inside = rasterize([value for corner in polygon for value in corner], (10, 8))
+
+    for y in range(8):
+        for x in range(10):
+            assert inside[y, x] == _contains(polygon, x + 0.5, y + 0.5)
+
+
+def _contains(polygon: list[tuple[float, float]], x: float, y: float) -> bool:
+    """The even-odd rule, one edge after the other: how often does the ray to the left cross the outline."""
+    crossings = 0
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        (ax, ay), (bx, by) = ((x1, y1), (x2, y2)) if y1 <= y2 else ((x2, y2), (x1, y1))
+        if ay <= y < by and ax + (y - ay) / (by - ay) * (bx - ax) <= x:
+            crossings += 1
+    return crossings % 2 == 1
+
+
+def test_an_upright_square_keeps_its_area() -> None:
+    assert rasterize([2, 3, 7, 3, 7, 6, 2, 6], (10, 8)).sum() == 15
+    assert rasterize([2.4, 3.4, 7.4, 3.4, 7.4, 6.4, 2.4, 6.4], (10, 8)).sum() == 15
+
+
+def test_what_lies_outside_the_image_is_cut_off() -> None:
+    assert rasterize([-500, -500, 500, -500, 500, 500, -500, 500], (10, 8)).all()
+    assert rasterize([-5, -5, 5, -5, 5, 5, -5, 5], (10, 8)).sum() == 25
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_any_mask_that_is_not_empty_has_an_outline(mask: NDArray[np.bool_]) -> None:
+    points = outline(mask)
+
+    assert (points is None) == (not mask.any())
+    if points is not None:
+        assert len(points) >= 6
+        assert len(points) % 2 == 0
+        assert 0 <= min(points[::2]) < max(points[::2]) <= mask.shape[1]
+        assert 0 <= min(points[1::2]) < max(points[1::2]) <= mask.shape[0]
+        assert rasterize(points, mask.shape[::-1]).any()
+
+
+def test_of_several_parts_the_largest_is_written() -> None:
+    mask = np.zeros((20, 30), np.bool_)
+    mask[2:6, 2:6] = True
+    large = np.zeros_like(mask)
+    large[8:18, 10:25] = True
+
+    assert np.array_equal(_round_trip(mask | large), large)
+
+
+def test_holes_are_filled() -> None:
+    mask = np.zeros((20, 30), np.bool_)
+    mask[4:16, 5:25] = True
+    holed = mask.copy()
+    holed[8:12, 10:20] = False
+
+    assert np.array_equal(_round_trip(holed), mask)
+
+
+def test_a_larger_part_counts_without_its_holes() -> None:
+    """A thin ring around much background is a smaller part than a solid block."""
+    mask = np.zeros((40, 60), np.bool_)
+    cv2.circle(ring := np.zeros((40, 60), np.uint8), (18, 20), 15, 1, 1)
+    block = np.zeros_like(mask)
+    block[10:30, 40:55] = True
+
+    assert np.array_equal(_round_trip((ring > 0) | block), block)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_few_pixels_survive(side: int) -> None:
+    mask = np.zeros((9, 9), np.bool_)
+    mask[4 : 4 + side, 5 : 5 + side] = True
+
+    assert np.array_equal(_round_trip(mask), mask)
+
+
+def test_round_trips_keep_the_objects_of_the_synthetic_videos() -> None:
+    """Masks of one part, at 240 by 180 pixels, as an annotator's polygon and back."""
+    ious, counts = [], []
+    for seed in range(2_000_000, 2_000_020):
+        video = make_video(seed, "easy", 2)
+        for obj in range(1, video.num_objects + 1):
+            mask = video.mask(1, obj)
+            points = outline(mask)
+            assert points is not None
+            counts.append(len(points) // 2)
+            back = rasterize(points, (240, 180))
+            ious.append((mask & back).sum() / (mask | back).sum())
+
+    assert np.mean(ious) > 0.98
+    assert min(ious) > 0.96
+    assert np.mean(counts) < 30
+
+
+def _round_trip(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    points = outline(mask)
+    assert points is not None
+    return rasterize(points, mask.shape[::-1])
