@@ -95,9 +95,7 @@ class RedisStateStore:
             found = _acl(client, "GETUSER", user)
             if found is not None and self._is_right(_pairs(found), digest, prefix):
                 return
-            client.execute_command(
-                "ACL", "SETUSER", user, "reset", "on", f"#{digest}", f"~{prefix}*", f"&{prefix}*", *_RULES
-            )
+            _acl(client, "SETUSER", user, "reset", "on", f"#{digest}", f"~{prefix}*", f"&{prefix}*", *_RULES)
             made = _pairs(_acl(client, "GETUSER", user))
             self._canonical_rules = str(made.get("commands"))
             _save(client)

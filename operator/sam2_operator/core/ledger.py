@@ -27,7 +27,9 @@ class Ledger:
         """Take in all trackers there are."""
         with self._lock:
             for tracker in trackers:
-                self._trackers.setdefault(tracker.metadata.uid, tracker)
+                known = self._trackers.get(tracker.metadata.uid)
+                if known is None or _version(known) <= _version(tracker):
+                    self._trackers[tracker.metadata.uid] = tracker
             self.filled = True
 
     def note(self, tracker: Tracker) -> None:
@@ -65,3 +67,8 @@ class Ledger:
             for other in known
             if other.metadata.uid != tracker.metadata.uid and other.spec.cvat.url.rstrip("/") == url
         ]
+
+
+def _version(tracker: Tracker) -> int:
+    """Order versions of one object, as etcd counts them."""
+    return int(tracker.metadata.resource_version)

@@ -130,3 +130,13 @@ class SecretReader(Protocol):
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Give a ConfigMap's data."""
+
+
+class Metrics(Protocol):
+    """What is counted."""
+
+    def left_behind(self) -> None:
+        """Count a tracker that was let go although something of it stayed in CVAT or Redis."""
+
+    def registered(self) -> None:
+        """Count a function made in CVAT."""

@@ -56,20 +56,29 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who the operator is in CVAT, and all functions that it sees there."""
+
+    user: User
+    listing: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What is known when deciding.
 
-    `current` is the function of `target_id`, None when CVAT says it is gone. `listing` is all functions that
-    the account sees, None when nobody asked yet. `claimed` are ids that other trackers of this CVAT hold.
+    `current` is the function of `target_id`, None when CVAT says it is gone. `around` is None until it is
+    asked for. `claimed` are ids that other trackers of this CVAT hold; `rival` is another tracker with an
+    unsettled registration of the same name.
     """
 
     desired: Fields
     adopt_id: int | None
     status: TrackerStatus
-    user: User
     current: Function | None
-    listing: tuple[Function, ...] | None
+    around: Surroundings | None
     claimed: Collection[int]
+    rival: str | None
     instance: str
     now: datetime
 
@@ -83,7 +92,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class LookAround:
-    """Ask CVAT for all functions and decide again."""
+    """Ask CVAT for the surroundings and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +144,41 @@ def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
 
 def decide(view: View) -> Decision:
     """Say what to do next."""
-    if view.status.registration is not None:
-        return _settle(view, view.status.registration)
-    if view.adopt_id is not None:
-        return _adopt_given(view, view.adopt_id)
-    record = view.status.function
-    if view.status.function_id is not None and record is not None and not record.adopted:
-        if view.current is not None and fields_of(record) == view.desired:
-            return Keep(view.current)
-        if view.current is None and record.user_id != view.user.id:
-            return Stop("OtherAccount", _other_account(view.status.function_id, record.username, view.user))
-    if view.listing is None:
+    pending = view.status.registration
+    if pending is None and view.current is not None and _is_right(view):
+        return Keep(view.current)
+    if view.around is None:
         return LookAround()
-    above = max((function.id for function in view.listing), default=0)
-    return Register(_intent(view, max(above, view.status.function_id or 0)))
+    if pending is not None:
+        return _settle(view, view.around, pending)
+    if view.adopt_id is not None:
+        return _adopt_given(view, view.adopt_id, view.around.user)
+    return _begin(view, view.around)
+
+
+def _begin(view: View, around: Surroundings) -> Decision:
+    status, record, user = view.status, view.status.function, around.user
+    lost = view.current is None and status.function_id is not None
+    if lost and record is not None and not record.adopted and record.user_id != user.id:
+        return Stop("OtherAccount", _other_account(status.function_id or 0, record.username, user))
+    if view.rival is not None:
+        return Wait(
+            SETTLE.total_seconds() / 4,
+            "Settling",
+            f"The tracker {view.rival} is registering a function of the same name; this one follows.",
+        )
+    highest = max((function.id for function in around.listing), default=0)
+    return Register(_intent(view, user, max(highest, status.function_id or 0)))
+
+
+def _is_right(view: View) -> bool:
+    """Whether the function recorded is the one that is wanted."""
+    status, record = view.status, view.status.function
+    if record is None or status.function_id is None:
+        return False
+    if view.adopt_id is not None:
+        return status.function_id == view.adopt_id
+    return not record.adopted and fields_of(record) == view.desired
 
 
 def candidates(
@@ -191,19 +221,18 @@ def registered(status: TrackerStatus, intent: Registration, function_id: int) ->
     )
 
 
-def _settle(view: View, intent: Registration) -> Decision:
-    if intent.user_id != view.user.id:
+def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
+    user = around.user
+    if intent.user_id != user.id:
         return Stop(
             "OtherAccount",
             f"A registration that the account {intent.username} began was interrupted, and the Secret "
-            f"now holds the credentials of {view.user.username}, who cannot see what came of it. "
+            f"now holds the credentials of {user.username}, who cannot see what came of it. "
             f"Put back the credentials of {intent.username}, or delete the tracker and make it again.",
         )
-    if view.listing is None:
-        return LookAround()
-    found = candidates(intent, view.listing, view.claimed)
+    found = candidates(intent, around.listing, view.claimed)
     if not found:
-        return _settle_empty(view, intent)
+        return _settle_empty(view, user, intent)
     if len(found) > 1:
         ids = ", ".join(str(function.id) for function in found)
         return Stop(
@@ -217,7 +246,7 @@ def _settle(view: View, intent: Registration) -> Decision:
     )
 
 
-def _settle_empty(view: View, intent: Registration) -> Decision:
+def _settle_empty(view: View, user: User, intent: Registration) -> Decision:
     waited = max(timedelta(), view.now - parse(intent.since))
     if waited < SETTLE:
         return Wait(
@@ -227,36 +256,32 @@ def _settle_empty(view: View, intent: Registration) -> Decision:
             f"{text(view.now + SETTLE - waited)}, it is registered again.",
         )
     if view.adopt_id is None and fields_of(intent) == view.desired:
-        return Register(_intent(view, intent.above_id))
+        return Register(_intent(view, user, intent.above_id))
     return Abandon(view.status.model_copy(update={"registration": None}))
 
 
-def _adopt_given(view: View, function_id: int) -> Decision:
+def _adopt_given(view: View, function_id: int, user: User) -> Decision:
     function = view.current
     if function is None:
         return Stop(
             "FunctionNotFound",
-            f"The account {view.user.username} sees no function {function_id} in CVAT. "
+            f"The account {user.username} sees no function {function_id} in CVAT. "
             "Correct spec.function.id, or remove it to have a function registered.",
         )
     if function.kind != "tracker" or function.provider != "native":
         return Stop(
             "FunctionUnsuitable",
             f"Function {function_id} is of kind {function.kind!r} and provider {function.provider!r}; an "
-            f"agent can "
-            "serve only kind 'tracker' of provider 'native'. Correct spec.function.id.",
+            "agent can serve only kind 'tracker' of provider 'native'. Correct spec.function.id.",
         )
-    record = view.status.function
-    if view.status.function_id == function_id and record is not None:
-        return Keep(function)
     adopted = RegisteredFunction.model_validate(
         {
             "name": function.name,
             "visibility": function.visibility,
             "shapeTypes": list(view.desired.shape_types),
             "adopted": True,
-            "userID": view.user.id,
-            "username": view.user.username,
+            "userID": user.id,
+            "username": user.username,
         }
     )
     return Adopt(
@@ -271,7 +296,7 @@ def _adopt_given(view: View, function_id: int) -> Decision:
     )
 
 
-def _intent(view: View, above_id: int) -> Registration:
+def _intent(view: View, user: User, above_id: int) -> Registration:
     return Registration.model_validate(
         {
             "instance": view.instance,
@@ -279,8 +304,8 @@ def _intent(view: View, above_id: int) -> Registration:
             "visibility": view.desired.visibility,
             "shapeTypes": list(view.desired.shape_types),
             "aboveID": above_id,
-            "userID": view.user.id,
-            "username": view.user.username,
+            "userID": user.id,
+            "username": user.username,
             "since": text(view.now),
         }
     )

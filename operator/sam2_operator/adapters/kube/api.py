@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 _TIMEOUT = (5.0, 20.0)
 """Seconds to connect and between bytes."""
@@ -46,12 +47,18 @@ class KubeApi:
 
     def pages(self, path: str, **query: str) -> list[Manifest]:
         """Read a list in pages."""
+        return self._pages(path, query, JSON)
+
+    def names(self, path: str) -> list[Manifest]:
+        """Read a list of which only the metadata is of interest."""
+        return self._pages(path, {}, _METADATA)
+
+    def _pages(self, path: str, query: dict[str, str], accept: str) -> list[Manifest]:
         items: list[Manifest] = []
         token = ""
         while True:
-            page = self.call(
-                "GET", path, query={**query, "limit": "500", **({"continue": token} if token else {})}
-            )
+            full = {**query, "limit": "500", **({"continue": token} if token else {})}
+            page = self.call("GET", path, query=full, accept=accept)
             items.extend(page.get("items", []))
             token = page.get("metadata", {}).get("continue", "")
             if not token:
@@ -70,6 +77,7 @@ class KubeApi:
         query: dict[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> Manifest:
         """Make one request.
 
@@ -79,7 +87,7 @@ class KubeApi:
             InvalidObjectError: 400, 403 by an admission plugin, 422.
             KubernetesError: anything else, also no answer at all.
         """
-        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         try:
             prepared = self.client.param_serialize(
                 verb,
@@ -121,6 +129,11 @@ def _error(verb: str, path: str, status: int, data: bytes | None) -> KubernetesE
         return ConflictError(sentence)
     if "NamespaceTerminating" in causes:
         return NamespaceTerminatingError(sentence)
-    if status in {400, 422} or (status == 403 and "denied the request" in message):
+    if status in {400, 422} or (status == HTTPStatus.FORBIDDEN and not _is_missing_right(message)):
         return InvalidObjectError(str(message))
     return KubernetesError(sentence)
+
+
+def _is_missing_right(message: str) -> bool:
+    """Tell a right that the operator lacks from an admission plugin that refuses the object."""
+    return " cannot " in message and " resource " in message

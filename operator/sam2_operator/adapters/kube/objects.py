@@ -31,7 +31,7 @@ _PATHS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
-_TRACKERS = f"/apis/{GROUP}/{VERSION}"
+TRACKERS = f"/apis/{GROUP}/{VERSION}"
 _MAX_EVENT = 1024
 
 
@@ -51,7 +51,7 @@ class Kube:
 
     def tracker(self, namespace: str, name: str) -> Tracker | None:
         """Read a tracker."""
-        live = self.api.get(f"{_TRACKERS}/namespaces/{namespace}/{PLURAL}/{name}")
+        live = self.api.get(f"{TRACKERS}/namespaces/{namespace}/{PLURAL}/{name}")
         return None if live is None else _tracker(live)
 
     def trackers(self) -> list[Tracker]:
@@ -59,12 +59,18 @@ class Kube:
         scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
         found = []
         for scope in scopes:
-            for live in self.api.pages(f"{_TRACKERS}{scope}/{PLURAL}"):
+            for live in self.api.pages(f"{TRACKERS}{scope}/{PLURAL}"):
                 try:
                     found.append(_tracker(live))
                 except UnreadableTrackerError:
                     continue  # its own reconcile tells about it
         return found
+
+    def names(self) -> list[tuple[str, str]]:
+        """Give namespace and name of all trackers that the operator serves."""
+        scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
+        items = [each for scope in scopes for each in self.api.names(f"{TRACKERS}{scope}/{PLURAL}")]
+        return [(each["metadata"]["namespace"], each["metadata"]["name"]) for each in items]
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         """Replace the status, if the tracker is still the one that was read."""
@@ -187,7 +193,7 @@ class Kube:
             return  # gone, or another object has its name by now
 
     def _path(self, tracker: Tracker) -> str:
-        return f"{_TRACKERS}/namespaces/{tracker.metadata.namespace}/{PLURAL}/{tracker.metadata.name}"
+        return f"{TRACKERS}/namespaces/{tracker.metadata.namespace}/{PLURAL}/{tracker.metadata.name}"
 
     def _identity(self, tracker: Tracker) -> dict[str, str]:
         """Give what makes the API server refuse a write onto anything but what was read."""

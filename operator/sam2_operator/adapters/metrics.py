@@ -1,0 +1,50 @@
+"""Prometheus metrics of the operator."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class OperatorMetrics:
+    """The port `Metrics`, and what the driver measures."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._reconciles = Histogram(
+            "sam2_operator_reconcile_seconds",
+            "Duration of reconciles",
+            ["result"],
+            registry=self._registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        )
+        self._trackers = Gauge(
+            "sam2_operator_trackers", "SAM2Trackers by readiness", ["ready"], registry=self._registry
+        )
+        self._registered = Counter(
+            "sam2_operator_functions_registered", "Functions made in CVAT", registry=self._registry
+        )
+        self._left_behind = Counter(
+            "sam2_operator_left_behind",
+            "Trackers let go although something of theirs stayed in CVAT or Redis",
+            registry=self._registry,
+        )
+
+    def observe(self, result: str, seconds: float) -> None:
+        """Count a reconcile."""
+        self._reconciles.labels(result).observe(seconds)
+
+    def left_behind(self) -> None:
+        """Count a tracker that was let go although something of it stayed in CVAT or Redis."""
+        self._left_behind.inc()
+
+    def registered(self) -> None:
+        """Count a function made in CVAT."""
+        self._registered.inc()
+
+    def rendered(self, *, trackers: int, ready: int) -> bytes:
+        """Give all metrics in Prometheus' text format."""
+        self._trackers.labels("true").set(ready)
+        self._trackers.labels("false").set(trackers - ready)
+        return generate_latest(self._registry)

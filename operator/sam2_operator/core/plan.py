@@ -1,0 +1,169 @@
+"""What to change in Kubernetes so that the tracker's objects are right, each with the reason why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
+from sam2_operator.core.drift import amount, drift, with_digest
+from sam2_operator.core.observed import Manifest, Pod, Problem, Workload
+from sam2_operator.core.ownership import is_owned
+from sam2_operator.core.timestamps import parse
+from sam2_operator.core.workload import stateful_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.placement import Defaults
+    from sam2_operator.core.ports import Kind
+
+NODE_LOSS_MARGIN = timedelta(seconds=30)
+"""How long after the end of its grace period a pod counts as being on a node that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The tracker's objects, as they are; None where there is none."""
+
+    service_account: Manifest | None
+    network_policy: Manifest | None
+    state_secret: Manifest | None
+    cache_claim: Manifest | None
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the objects are made from, besides the tracker itself."""
+
+    function_id: int | None
+    state_url: str | None
+    """The tracker's own Redis URL, for the Secret; None for a Redis of the user's own."""
+    restart_digest: str
+    defaults: Defaults
+    shared_cache: bool
+    """Whether two nodes can mount the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make an object be so."""
+
+    wanted: Manifest
+    live: Manifest | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object of the tracker's own."""
+
+    kind: Kind
+    live: Manifest
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete the agent's pod."""
+
+    pod: Pod
+    force: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Something stands in the way that the operator must not touch."""
+
+    problem: Problem
+
+
+Action: TypeAlias = Apply | Delete | DeletePod | Refuse
+
+
+def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) -> list[Action]:
+    """Give the changes, in order."""
+    wanted: list[tuple[Manifest | None, Manifest | None]] = [
+        (service_account(tracker), children.service_account),
+        (network_policy(tracker), children.network_policy),
+        (state_secret(tracker, wishes.state_url) if wishes.state_url else None, children.state_secret),
+        (_grown(cache_claim(tracker), children.cache_claim), children.cache_claim),
+    ]
+    if wishes.function_id is not None:
+        workload = stateful_set(tracker, wishes.function_id, wishes.defaults, wishes.restart_digest)
+        wanted.append((workload, children.workload.stateful_set))
+    changes = [action for each, live in wanted for action in _change(tracker, each, live)]
+    return [*changes, *_pod_changes(tracker, children, wishes, now)]
+
+
+def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) -> Iterator[Action]:
+    if live is not None and live["metadata"].get("deletionTimestamp"):
+        return  # what goes is made anew once it is gone
+    if wanted is None:
+        if live is not None and is_owned(tracker, live):
+            yield Delete(live["kind"], live, "it is no longer wanted")
+        return
+    name = f"{wanted['kind']} {wanted['metadata']['name']}"
+    if live is not None and not is_owned(tracker, live):
+        yield Refuse(
+            Problem(
+                "NameTaken",
+                f"The {name} exists and does not belong to this tracker: delete or rename it, or wait if it "
+                f"is left "
+                "from an earlier tracker of the same name and about to go.",
+            )
+        )
+        return
+    if live is not None and _must_be_replaced(wanted, live):
+        yield Delete(live["kind"], live, "its class or access mode cannot change")
+        return
+    wanted = with_digest(wanted)
+    difference = drift(wanted, live)
+    if difference is not None:
+        yield Apply(wanted, live, f"{name} is missing" if live is None else f"{name} differs in {difference}")
+
+
+def _pod_changes(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) -> Iterator[Action]:
+    pod, claim = children.workload.pod, children.cache_claim
+    if pod is None:
+        return
+    if pod.deleted_at is not None:
+        overdue = now - parse(pod.deleted_at) > NODE_LOSS_MARGIN
+        if overdue and tracker.spec.agent.on_node_loss == "Replace" and wishes.shared_cache:
+            why = f"its node {pod.node} does not answer and spec.agent.onNodeLoss is Replace"
+            yield DeletePod(pod, force=True, why=why)
+        return
+    if not pod.ready and not children.workload.current and _controller_is_up_to_date(children.workload):
+        yield DeletePod(pod, force=False, why="it never became ready and its settings are outdated")
+    elif claim is not None and claim["metadata"].get("deletionTimestamp") and pod.node is not None:
+        yield DeletePod(pod, force=False, why="the volume that it holds is to be deleted")
+
+
+def _controller_is_up_to_date(workload: Workload) -> bool:
+    """Whether the controller knows of the newest template; the pod is outdated only then."""
+    if workload.stateful_set is None:
+        return False
+    status = workload.stateful_set.get("status", {})
+    return bool(status.get("observedGeneration", 0) >= workload.stateful_set["metadata"]["generation"])
+
+
+def _grown(wanted: Manifest | None, live: Manifest | None) -> Manifest | None:
+    """Never ask for less space than there is: volumes cannot shrink."""
+    if wanted is None or live is None:
+        return wanted
+    has = live["spec"]["resources"]["requests"]["storage"]
+    if amount(has) <= amount(wanted["spec"]["resources"]["requests"]["storage"]):
+        return wanted
+    return {**wanted, "spec": {**wanted["spec"], "resources": {"requests": {"storage": has}}}}
+
+
+def _must_be_replaced(wanted: Manifest, live: Manifest) -> bool:
+    if wanted["kind"] != "PersistentVolumeClaim":
+        return False
+    asked = wanted["spec"].get("storageClassName")
+    other_class = asked is not None and live["spec"].get("storageClassName") != asked
+    return bool(other_class or live["spec"].get("accessModes") != wanted["spec"]["accessModes"])

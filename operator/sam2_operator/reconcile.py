@@ -1,0 +1,219 @@
+"""One reconcile of one tracker: observe, plan, apply, report.
+
+Level-triggered: whatever woke it, it looks at the whole, decides, changes what differs, and writes the status
+if it changed. It keeps nothing between calls that a restart could not lose, and may be interrupted anywhere.
+The caller sees to it that a tracker is never reconciled twice at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sam2_operator.api.tracker import FINALIZER, Tracker
+from sam2_operator.core import naming
+from sam2_operator.core.applied import AppliedMemory
+from sam2_operator.core.conditions import agent_finding, function_finding, ready_finding, state_finding
+from sam2_operator.core.explain import explain
+from sam2_operator.core.observed import Manifest, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
+from sam2_operator.core.workload import RESTART_ANNOTATION
+from sam2_operator.errors import CvatError, InvalidObjectError, OperatorError
+from sam2_operator.registrar import Registered, Registrar, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sam2_operator.api.status import TrackerStatus
+    from sam2_operator.core.placement import Defaults
+    from sam2_operator.core.ports import Agents, Clock, Cvat, Kubernetes, StateStore
+    from sam2_operator.finalizer import Finalizer
+    from sam2_operator.reporter import Reporter
+    from sam2_operator.sources import SourceReader, Sources
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a reconcile, for whoever decides when the next one is."""
+
+    exists: bool
+    ready: bool = False
+    pod: Pod | None = None
+    """The agent's pod, to be asked again before the next reconcile."""
+    retry_seconds: float | None = None
+    """When to come back at the latest, if something asks for it."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Reconciles trackers; safe to use from several threads, for different trackers."""
+
+    kube: Kubernetes
+    cvat: Cvat
+    store: StateStore
+    agents: Agents
+    clock: Clock
+    sources: SourceReader
+    registrar: Registrar
+    finalizer: Finalizer
+    defaults: Defaults
+    reporter: Reporter
+    applied: AppliedMemory = field(default_factory=AppliedMemory)
+
+    def reconcile(self, namespace: str, name: str) -> Outcome:
+        """Bring one tracker as far as it goes now.
+
+        Raises:
+            ConflictError: somebody changed the tracker in between; begin again at once.
+            KubernetesError: the API server does not let the operator work.
+        """
+        now = self.clock.now()
+        tracker = self.kube.tracker(namespace, name)
+        if tracker is None:
+            self.applied.forget(f"{namespace}/{name}")
+            return Outcome(exists=False)
+        self.registrar.ledger.note(tracker)
+        if tracker.metadata.deletion_timestamp is not None:
+            retry = self.finalizer.finalize(tracker)
+            return Outcome(exists=retry is not None, retry_seconds=retry)
+        if FINALIZER not in tracker.metadata.finalizers:
+            tracker = self.kube.set_finalizer(tracker, present=True) or tracker
+
+        sources = self.sources.read(tracker)
+        registered = self._register(tracker, sources)
+        tracker = registered.tracker
+        state_problem = self._prepare_state(tracker, sources.state)
+        children = self._observe(tracker)
+        changed, refused = self._apply(
+            tracker, plan(tracker, children, self._wishes(tracker, sources, children), now)
+        )
+        if changed:
+            children = self._observe(tracker)
+        status = self._tidied(registered, sources)
+        function = function_finding(status.function_id, registered.problem, status.duplicate_function_ids)
+        state = state_finding(state_problem)
+        suspended, pod = tracker.spec.suspend, children.workload.pod
+        agent = agent_finding(refused or explain(children.workload), suspended=suspended)
+        ready = ready_finding(function, state, agent, suspended=suspended)
+        self.reporter.report(tracker, status, (ready, function, state, agent), pod)
+        retry = registered.problem.retry_after if registered.problem is not None else None
+        return Outcome(exists=True, ready=ready.status == "True", pod=pod, retry_seconds=retry)
+
+    # Observe
+
+    def _observe(self, tracker: Tracker) -> Children:
+        namespace, name = tracker.metadata.namespace, tracker.metadata.name
+        agent = naming.agent_name(name)
+        stateful_set = self.kube.get("StatefulSet", namespace, agent)
+        pod = self.kube.pod(namespace, naming.pod_name(name))
+        missing = stateful_set is not None and pod is None and not tracker.spec.suspend
+        return Children(
+            service_account=self.kube.get("ServiceAccount", namespace, agent),
+            network_policy=self.kube.get("NetworkPolicy", namespace, agent),
+            state_secret=self.kube.get("Secret", namespace, naming.state_secret_name(name)),
+            cache_claim=self.kube.get("PersistentVolumeClaim", namespace, naming.cache_claim_name(name)),
+            workload=Workload(
+                stateful_set=stateful_set,
+                pod=pod,
+                report=self.agents.report(pod) if pod is not None and pod.running else None,
+                creation_failure=self.kube.creation_failure(stateful_set)
+                if missing and stateful_set
+                else None,
+            ),
+        )
+
+    def _wishes(self, tracker: Tracker, sources: Sources, children: Children) -> Wishes:
+        state = sources.state
+        managed = isinstance(state, StateAccess) and state.managed_user is not None
+        return Wishes(
+            function_id=tracker.status.function_id,
+            state_url=state.url if managed and isinstance(state, StateAccess) else None,
+            restart_digest=sources.restart_digest or _present_digest(children.workload.stateful_set),
+            defaults=self.defaults,
+            shared_cache=self._cache_is_shared(tracker),
+        )
+
+    def _cache_is_shared(self, tracker: Tracker) -> bool:
+        """Whether two nodes can mount the tracker's volumes; asked only where it matters."""
+        if tracker.spec.agent.on_node_loss != "Replace":
+            return False
+        model, namespace = tracker.spec.model, tracker.metadata.namespace
+        names = [model.volume.claim_name] if model.volume is not None else []
+        if model.cache is not None and model.cache.persistent_volume_claim is not None:
+            names.append(model.cache.persistent_volume_claim.claim_name)
+        claims = [self.kube.get("PersistentVolumeClaim", namespace, name) for name in names]
+        shared = {"ReadWriteMany", "ReadOnlyMany"}
+        return all(
+            claim is not None and shared & set(claim["spec"].get("accessModes", [])) for claim in claims
+        )
+
+    # Apply
+
+    def _register(self, tracker: Tracker, sources: Sources) -> Registered:
+        if isinstance(sources.cvat, Problem):
+            return Registered(tracker, problem=sources.cvat)
+        self.finalizer.access.note(tracker.metadata.uid, sources)
+        try:
+            session = self.cvat.session(sources.cvat)
+            registered = self.registrar.ensure(tracker, session)
+        except CvatError as error:
+            return Registered(tracker, problem=problem_of(error))
+        return registered
+
+    def _prepare_state(self, tracker: Tracker, state: StateAccess | Problem) -> Problem | None:
+        if isinstance(state, Problem):
+            return state
+        try:
+            if state.managed_user is not None:
+                self.store.ensure_user(tracker.metadata.uid)
+            self.store.ping(state)
+        except OperatorError as error:
+            return Problem(error.reason, str(error))
+        return None
+
+    def _apply(self, tracker: Tracker, actions: Iterable[Action]) -> tuple[bool, Problem | None]:
+        """Carry out the plan as far as it goes; say whether anything changed and what was refused."""
+        changed, refused = False, None
+        for action in actions:
+            if isinstance(action, Refuse):
+                refused = refused or action.problem
+                continue
+            try:
+                changed = self._carry_out(tracker, action) or changed
+            except InvalidObjectError as error:
+                message = f"The API server refuses what the tracker asks for: {error}"
+                refused = refused or Problem("Refused", message)
+        return changed, refused
+
+    def _carry_out(self, tracker: Tracker, action: Apply | Delete | DeletePod) -> bool:
+        if isinstance(action, Apply):
+            if self.applied.is_settled(tracker.key, action):
+                return False
+            log.info("%s: applying: %s", tracker.key, action.why)
+            self.applied.note(tracker.key, action, self.kube.apply(action.wanted))
+        elif isinstance(action, Delete):
+            log.info("%s: deleting %s: %s", tracker.key, action.kind, action.why)
+            self.kube.delete(action.kind, action.live)
+        else:
+            log.info("%s: deleting the pod (force: %s): %s", tracker.key, action.force, action.why)
+            self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
+        return True
+
+    def _tidied(self, registered: Registered, sources: Sources) -> TrackerStatus:
+        """Delete functions that were replaced, now that the agent no longer serves them."""
+        status = registered.tracker.status
+        has_work = status.obsolete_function_ids or status.duplicate_function_ids
+        if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):
+            return status
+        return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))
+
+
+def _present_digest(stateful_set: Manifest | None) -> str:
+    """Give the digest that the pod has now: while a Secret cannot be read, nothing is restarted."""
+    if stateful_set is None:
+        return ""
+    annotations = stateful_set["spec"]["template"]["metadata"].get("annotations", {})
+    return str(annotations.get(RESTART_ANNOTATION, ""))

@@ -1,0 +1,103 @@
+"""Tells what was found: conditions in the status, and an event for each transition.
+
+A status that is right already is not written.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sam2_operator.api.status import AgentStatus, Condition, TrackerStatus
+from sam2_operator.core import naming
+from sam2_operator.core.conditions import Finding, conditions
+from sam2_operator.errors import KubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.ledger import Ledger
+    from sam2_operator.core.observed import Pod
+    from sam2_operator.core.ports import Clock, Kubernetes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Writes statuses and events."""
+
+    kube: Kubernetes
+    clock: Clock
+    ledger: Ledger
+
+    def report(
+        self, tracker: Tracker, status: TrackerStatus, findings: Sequence[Finding], pod: Pod | None
+    ) -> Tracker:
+        """Write the status with these findings, if it changed.
+
+        Raises:
+            ConflictError: the tracker changed in between.
+            KubernetesError: the API server does not answer.
+        """
+        generation = tracker.metadata.generation
+        told = conditions(findings, tracker.status.conditions, generation, self.clock.now())
+        wanted = status.model_copy(
+            update={
+                "observed_generation": generation,
+                "model": naming.model_title(tracker),
+                "conditions": told,
+                "agent": _agent(pod),
+            }
+        )
+        if wanted == tracker.status:
+            return tracker
+        written = self.kube.write_status(tracker, wanted)
+        self.ledger.note(written)
+        self._tell(tracker, told)
+        return written
+
+    def tell(self, tracker: Tracker, *, warning: bool, reason: str, message: str) -> None:
+        """Make an event; that it cannot be made is no reason to stop."""
+        try:
+            self.kube.event(tracker, warning=warning, reason=reason, message=message)
+        except KubernetesError as error:
+            log.warning("%s: the event %s could not be made: %s", tracker.key, reason, error)
+
+    def _tell(self, tracker: Tracker, told: Sequence[Condition]) -> None:
+        """Make an event when Ready changes, or is false for another reason than before."""
+        before = {condition.type: condition for condition in tracker.status.conditions}
+        for now in told:
+            then = before.get(now.type)
+            if now.type != "Ready" or (
+                then is not None and (then.status, then.reason) == (now.status, now.reason)
+            ):
+                continue
+            log.info("%s: Ready is %s (%s): %s", tracker.key, now.status, now.reason, now.message)
+            waiting = now.reason in _USUAL
+            self.tell(
+                tracker, warning=now.status != "True" and not waiting, reason=now.reason, message=now.message
+            )
+
+
+_USUAL = frozenset(
+    {
+        "PodMissing",
+        "Starting",
+        "RollingOut",
+        "LoadingModel",
+        "WaitingForLease",
+        "Suspended",
+        "Deleting",
+        "Terminating",
+    }
+)
+"""Reasons of every start and stop: nothing to worry about."""
+
+
+def _agent(pod: Pod | None) -> AgentStatus | None:
+    if pod is None:
+        return None
+    return AgentStatus(pod=pod.name, node=pod.node, image=pod.image, restarts=pod.restarts)

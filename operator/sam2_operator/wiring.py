@@ -1,0 +1,121 @@
+"""Puts the parts together: from settings to something that reconciles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import kubernetes
+
+from sam2_operator.adapters.agents import HttpAgents
+from sam2_operator.adapters.clock import SystemClock
+from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.kube.api import KubeApi
+from sam2_operator.adapters.kube.objects import Kube
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from sam2_operator.core.ledger import Ledger
+from sam2_operator.core.placement import Defaults
+from sam2_operator.errors import KubernetesError
+from sam2_operator.finalizer import Finalizer
+from sam2_operator.reconcile import Reconciler
+from sam2_operator.registrar import Registrar
+from sam2_operator.reporter import Reporter
+from sam2_operator.retirement import Retirement
+from sam2_operator.sources import SourceReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sam2_operator.adapters.metrics import OperatorMetrics
+    from sam2_operator.core.ports import Agents, Clock, Cvat, Kubernetes, Metrics, SecretReader, StateStore
+    from sam2_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside, behind ports."""
+
+    kube: Kubernetes
+    secrets: SecretReader
+    cvat: Cvat
+    store: StateStore
+    agents: Agents
+    clock: Clock
+    metrics: Metrics
+
+
+def connect(threads: int) -> KubeApi:
+    """Connect to the API server: of the cluster that this runs in, or of the kubeconfig.
+
+    Raises:
+        KubernetesError: there is neither.
+    """
+    configuration = kubernetes.client.Configuration()
+    try:
+        kubernetes.config.load_incluster_config(configuration)
+    except kubernetes.config.ConfigException:
+        try:
+            kubernetes.config.load_kube_config(client_configuration=configuration)
+        except kubernetes.config.ConfigException as error:
+            raise KubernetesError(f"There is no cluster to work for: {error}") from error
+    configuration.connection_pool_maxsize = threads + 2
+    return KubeApi(kubernetes.client.ApiClient(configuration))
+
+
+def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple[World, Kube]:
+    """Give the real world."""
+    clock = SystemClock()
+    instance = "/".join(part for part in (settings.namespace, settings.instance) if part)
+    kube = Kube(api, clock, settings.namespaces, instance)
+    store = RedisStateStore(_administrator(settings))
+    return World(kube, kube, SdkCvat(), store, HttpAgents(clock), clock, metrics), kube
+
+
+def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:
+    """Give what reconciles trackers in that world."""
+    ledger = Ledger()
+    sources = SourceReader(world.secrets, world.store)
+    registrar = Registrar(world.kube, world.clock, ledger, instance, world.metrics)
+    reporter = Reporter(world.kube, world.clock, ledger)
+    return Reconciler(
+        kube=world.kube,
+        cvat=world.cvat,
+        store=world.store,
+        agents=world.agents,
+        clock=world.clock,
+        sources=sources,
+        registrar=registrar,
+        finalizer=Finalizer(
+            kube=world.kube,
+            cvat=world.cvat,
+            store=world.store,
+            clock=world.clock,
+            sources=sources,
+            ledger=ledger,
+            reporter=reporter,
+            metrics=world.metrics,
+            deadline=timedelta(seconds=settings.deletion_deadline_seconds),
+            retirement=Retirement(world.clock, ledger),
+        ),
+        defaults=Defaults(
+            settings.agent_image, settings.agent_image_pull_policy, settings.agent_image_pull_secrets
+        ),
+        reporter=reporter,
+    )
+
+
+def _administrator(settings: Settings) -> Administrator | None:
+    url = settings.redis_url if settings.redis_url_file is None else _content(settings.redis_url_file)
+    if not url:
+        return None
+    return Administrator(
+        url=url,
+        password=lambda: _content(settings.redis_password_file),
+        ca_pem=lambda: _content(settings.redis_ca_file),
+        manages_users=settings.redis_manage_users,
+    )
+
+
+def _content(path: Path | None) -> str | None:
+    return None if path is None else path.read_text(encoding="utf-8").strip()
