@@ -6,7 +6,7 @@ process or a pod.
 
 In a test::
 
-    from tests.cvat_standin.fixtures import cvat  # a server of the test's own; a `client.CVAT`
+    from tests.cvat_standin.fixtures import cvat  # a server of the test's own; `secure_cvat`: by HTTPS
 
     def test_tracks(cvat):
         ann = cvat.add_user("ann")                      # .username, .password, .token
@@ -17,7 +17,8 @@ In a test::
             track = annotator.track(function_id, task, [Shape.mask(bitmap)], start=0, stop=9)
         cvat.count("POST /api/functions/{id}/run")      # from the request log
 
-By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`. It
+By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`
+(and `--tls-certificate`, `--tls-key`). It
 prints one line when it is ready, then one JSON line a call. The seed: `{"users": [{"username", "password",
 "token", "superuser"}], "organizations": [{"slug", "owner", "members": {"username": "role"}}]}`.
 `client.CVAT(url)` drives it from outside.
@@ -47,7 +48,7 @@ How to control it: `/_standin/`, JSON both ways (models in `control_models`), wi
 | `POST requests/{id}/put-back` | take a request from its agent and offer it again at once, same or new id |
 | `PUT redelivery` | hand held requests out again: after a time, on an acquire by the same agent, or never |
 | `PUT lists`, `POST lists/release` | new functions missing from lists, for seconds or until released |
-| `PUT streams` | `retry:` and keep-alive of event streams |
+| `PUT streams` | `retry:` and keep-alive of event streams; silence about new requests |
 | `POST`, `DELETE faults`, `GET`, `DELETE faults/{id}`, `POST faults/release` | misbehave: see `faults` |
 | `POST clock/advance` | move the server's time; all that is timed follows |
 | `GET log?route=`, `GET counters` | the calls to `/api/`, without secrets |

@@ -1,4 +1,4 @@
-"""`python -m tests.cvat_standin [--host H] [--port N] [--seed-file F]`: the stand-in in the foreground."""
+"""`python -m tests.cvat_standin`: the stand-in in the foreground."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.cvat_standin.control_models import Seed
 from tests.cvat_standin.journal import LogEntry
 from tests.cvat_standin.population import plant
-from tests.cvat_standin.server import serve
+from tests.cvat_standin.server import TlsFiles, serve
 
 _SHOWN = {
     "time",
@@ -32,8 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cvat_standin", description="A stand-in for CVAT.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--tls-certificate", type=Path, help="PEM file; with it the server speaks HTTPS")
+    parser.add_argument("--tls-key", type=Path, help="PEM file")
     parser.add_argument("--seed-file", type=Path, help="JSON with users and organizations to start with")
     arguments = parser.parse_args()
+    if (arguments.tls_certificate is None) != (arguments.tls_key is None):
+        parser.error("--tls-certificate and --tls-key belong together")
+    tls = TlsFiles(arguments.tls_certificate, arguments.tls_key) if arguments.tls_key else None
+    scheme = "https" if tls else "http"
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
@@ -42,7 +48,10 @@ def main() -> None:
         serve(
             host=arguments.host,
             port=arguments.port,
-            on_ready=lambda port: print(f"CVAT stand-in ready on http://{arguments.host}:{port}", flush=True),
+            on_ready=lambda port: print(
+                f"CVAT stand-in ready on {scheme}://{arguments.host}:{port}", flush=True
+            ),
+            tls=tls,
             on_call=_print_call,
             prepare=lambda standin: plant(standin, seed),
         )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.cookies import SimpleCookie
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -83,6 +84,7 @@ class Annotator:
         password: str,
         *,
         organization: str | None = None,
+        ca_file: Path | None = None,
         call_seconds: float = 120.0,
         retries: int = 0,
     ) -> None:
@@ -96,7 +98,9 @@ class Annotator:
         self._password = password
         self._retries = retries
         self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(connect=10, read=call_seconds)
+            retries=False,
+            timeout=urllib3.Timeout(connect=10, read=call_seconds),
+            ca_certs=str(ca_file) if ca_file else None,
         )
         self._headers = {"Accept": "application/vnd.cvat+json"}
         if organization is not None:

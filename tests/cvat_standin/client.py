@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -55,9 +56,11 @@ class Account:
 class CVAT:
     """A running stand-in."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, ca_file: Path | None = None) -> None:
+        """`ca_file` has the authority, in PEM, that vouches for an `https` address."""
         self.url = url.rstrip("/")
-        self._control = ControlChannel(self.url)
+        self.ca_file = ca_file
+        self._control = ControlChannel(self.url, ca_file)
         self.faults = FaultControl(self._control)
 
     def close(self) -> None:
@@ -173,10 +176,16 @@ class CVAT:
         """End the event streams of a function's queue, in order or by cutting the connections."""
         self._control.call("POST", f"/functions/{function_id}/cut-streams", StreamCut(abrupt=abrupt))
 
-    def set_streams(self, *, retry_milliseconds: int = 5000, keep_alive_seconds: float = 15.0) -> None:
-        """Say what event streams tell from the next one on."""
+    def set_streams(
+        self,
+        *,
+        retry_milliseconds: int = 5000,
+        keep_alive_seconds: float = 15.0,
+        announce: bool = True,
+    ) -> None:
+        """Say what event streams tell; without `announce` they keep silent about new requests."""
         settings = StreamSettings(
-            retry_milliseconds=retry_milliseconds, keep_alive_seconds=keep_alive_seconds
+            retry_milliseconds=retry_milliseconds, keep_alive_seconds=keep_alive_seconds, announce=announce
         )
         self._control.call("PUT", "/streams", settings)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import urllib3
 from pydantic import BaseModel
 
@@ -13,9 +15,12 @@ _CALL_SECONDS = 30
 class ControlChannel:
     """A server's `/_standin/`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca_file: Path | None) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(retries=False, timeout=_CALL_SECONDS, maxsize=4)
+        authorities = str(ca_file) if ca_file else None
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=_CALL_SECONDS, maxsize=4, ca_certs=authorities
+        )
 
     def call(self, method: str, path: str, body: BaseModel | bytes | None = None) -> bytes:
         """Make one call. Raises `AssertionError` with the server's words when it is refused."""

@@ -167,10 +167,12 @@ class ListDelay(_Strict):
 
 
 class StreamSettings(_Strict):
-    """What event streams tell their watchers, from the next stream on."""
+    """What event streams tell their watchers: `retry:` to the next ones, the rest to all."""
 
     retry_milliseconds: int = Field(default=5000, ge=0)
     keep_alive_seconds: float = Field(default=15.0, gt=0)
+    announce: bool = True
+    """Whether new requests are told of; the events are a hint, and hints get lost."""
 
 
 class Advance(_Strict):

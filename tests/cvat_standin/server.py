@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -33,10 +35,26 @@ class _CuttableProtocol(H11Protocol):
         self.app_state = {**self.app_state, "cut_connection": cut}
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What HTTPS needs: PEM files of the certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
 class Server(uvicorn.Server):
     """A server that lets go of blocked calls before it stops."""
 
-    def __init__(self, standin: StandIn, *, host: str, port: int, on_ready: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        standin: StandIn,
+        *,
+        host: str,
+        port: int,
+        on_ready: Callable[[int], None],
+        tls: TlsFiles | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 make_app(standin),
@@ -50,6 +68,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=2,
+                ssl_certfile=tls.certificate if tls else None,
+                ssl_keyfile=tls.key if tls else None,
             )
         )
         self._standin = standin
@@ -71,17 +91,18 @@ async def serve(
     host: str,
     port: int,
     on_ready: Callable[[int], None],
+    tls: TlsFiles | None = None,
     on_call: Callable[[LogEntry], None] = lambda _entry: None,
     prepare: Callable[[StandIn], None] = lambda _standin: None,
 ) -> None:
     """Serve until stopped by a signal; `prepare` gets the state before the first call."""
     standin = StandIn(on_call)
     prepare(standin)
-    await Server(standin, host=host, port=port, on_ready=on_ready).serve()
+    await Server(standin, host=host, port=port, on_ready=on_ready, tls=tls).serve()
 
 
 @contextmanager
-def serving_in_thread(host: str = "127.0.0.1") -> Iterator[str]:
+def serving_in_thread(host: str = "127.0.0.1", tls: TlsFiles | None = None) -> Iterator[str]:
     """A server with a state of its own on a free port, in a thread; yields its address."""
     ready = threading.Event()
     port = 0
@@ -94,7 +115,7 @@ def serving_in_thread(host: str = "127.0.0.1") -> Iterator[str]:
 
     async def run() -> None:
         nonlocal server
-        server = Server(StandIn(), host=host, port=0, on_ready=note_port)
+        server = Server(StandIn(), host=host, port=0, on_ready=note_port, tls=tls)
         await server.serve()
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), name="CVAT stand-in", daemon=True)
@@ -102,7 +123,7 @@ def serving_in_thread(host: str = "127.0.0.1") -> Iterator[str]:
     try:
         if not ready.wait(_START_SECONDS):
             raise RuntimeError(f"The CVAT stand-in did not start within {_START_SECONDS} s.")
-        yield f"http://{host}:{port}"
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
         if server is not None:
             server.should_exit = True

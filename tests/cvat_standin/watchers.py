@@ -21,14 +21,16 @@ class Watchers:
         self._streams: dict[int, set[asyncio.Queue[Category | Ending]]] = {}
         self.retry_milliseconds = 5000
         self.keep_alive_seconds = 15.0
+        self.announce = True
 
     def count(self, function_id: int) -> int:
         """How many streams of the function's queue are open."""
         return len(self._streams.get(function_id, ()))
 
     def notify(self, function_id: int, category: Category) -> None:
-        """Tell all that watch the queue of a new request."""
-        self._put(function_id, category)
+        """Tell all that watch the queue of a new request, unless told to keep it to itself."""
+        if self.announce:
+            self._put(function_id, category)
 
     def cut(self, function_id: int, *, abrupt: bool = False) -> None:
         """End the queue's streams: in order, or by cutting the connections."""

@@ -86,6 +86,7 @@ async def set_streams(request: Request) -> Response:
     watchers = standin(request).watchers
     watchers.retry_milliseconds = settings.retry_milliseconds
     watchers.keep_alive_seconds = settings.keep_alive_seconds
+    watchers.announce = settings.announce
     return no_content()
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cvat_standin.client import CVAT, Account
-from tests.cvat_standin.fixtures import cvat
+from tests.cvat_standin.fixtures import cvat, secure_cvat
 from tests.integration.cvat_standin.caller import Agent, Asking, Caller
 from tests.integration.cvat_standin.scene import red_mask, video
 
-__all__ = ["cvat"]
+__all__ = ["cvat", "secure_cvat"]
 
 
 @dataclass(frozen=True, slots=True)

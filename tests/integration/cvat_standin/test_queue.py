@@ -233,6 +233,17 @@ def test_the_event_stream_tells_of_new_requests(world: World) -> None:
         assert stream.line() is None
 
 
+def test_an_event_stream_may_lose_its_hints(world: World) -> None:
+    world.cvat.set_streams(announce=False)
+    with world.call.stream(f"/api/functions/queues/function:{world.function}/watch") as stream:
+        assert stream.line() == "retry: 5000"
+        world.cvat.wait_for_watchers(world.function)
+        world.begin()
+        world.cvat.advance(16)
+        assert stream.line() == ": keep-alive"
+        assert world.agent().acquire() is not None
+
+
 def test_a_closed_event_stream_is_not_counted(world: World) -> None:
     with world.call.stream(f"/api/functions/queues/function:{world.function}/watch") as stream:
         assert stream.line() == "retry: 5000"
