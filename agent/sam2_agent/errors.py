@@ -29,7 +29,8 @@ class InvalidShape(RequestRefused):
 class Unavailable(AgentError):
     """Something the agent needs does not answer now, or does not let it in.
 
-    `reason` is the CamelCase word of the agent's status; `retry_after` the seconds that the other side asked for.
+    `reason` is the CamelCase word of the agent's status; `retry_after` the seconds that the other side asked
+    for.
     """
 
     def __init__(self, message: str, *, reason: str, retry_after: float | None = None) -> None:

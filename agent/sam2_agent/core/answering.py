@@ -1,8 +1,9 @@
 """From a request to the body of its answer.
 
-Both kinds of request end in `Tracks.reach`: an init wants the steps of the prompts, a track the steps one frame on.
-Whatever is random about an init, the nonces of its states, is published under the request's id before anything is
-computed; so an init that is handed out twice, or that another agent began, has the same states.
+Both kinds of request end in `Tracks.reach`: an init wants the steps of the prompts, a track the steps one
+frame on. Whatever is random about an init, the nonces of its states, is published under the request's id
+before anything is computed; so an init that is handed out twice, or that another agent began, has the same
+states.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Answering:
     ) -> dict[str, JsonValue]:
         """Return what CVAT is told, published already; `token` is that of the lease.
 
-        Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one cannot now.
+        Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one
+        cannot now.
         """
         request = parse(parameters)
         self._footage.fetch_soon(request.task, request.frame)

@@ -8,7 +8,8 @@ from random import Random
 class Backoff:
     """Decorrelated jitter: each wait is drawn between the shortest and three times the last one.
 
-    It spreads the retries of many agents after a common outage (M. Brooker, "Exponential Backoff And Jitter", 2015).
+    It spreads the retries of many agents after a common outage (M. Brooker, "Exponential Backoff And Jitter",
+    2015).
     """
 
     def __init__(self, rng: Random, *, shortest: float = 0.1, longest: float = 10.0) -> None:

@@ -1,8 +1,8 @@
 """Writing memories to Redis after the answer is out.
 
-Memory is large and only a cache: an agent that dies before it is written leaves a few steps to compute again.  So no
-answer waits for it, and it is at most two steps late, one being written and one waiting: where Redis is slower than
-that, the waiting one is dropped.
+Memory is large and only a cache: an agent that dies before it is written leaves a few steps to compute again.
+So no answer waits for it, and it is at most two steps late, one being written and one waiting: where Redis is
+slower than that, the waiting one is dropped.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@
     publish(A) ------> refused: lease is not A
                        answers <---------------- publish(B)
 
-The tokens are random, not counted: a Redis that lost its last second, or that a failover sent back in time, can
-refuse a rightful holder, who takes the lease again, but never accepts a wrong one for a current token.  The agent
-counts its time from before it asked, on a clock that never jumps; so it stops before Redis gives the lease away.
+The tokens are random, not counted: a Redis that lost its last second, or that a failover sent back in time,
+can refuse a rightful holder, who takes the lease again, but never accepts a wrong one for a current token.
+The agent counts its time from before it asked, on a clock that never jumps; so it stops before Redis gives
+the lease away.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from dataclasses import dataclass, replace
 class Lease:
     """A lease that this agent holds.
 
-    `token` is what Redis stores under the lease's key; `epoch` counts holders, for logs and metrics only; `expires`
-    is in seconds of the agent's clock.
+    `token` is what Redis stores under the lease's key; `epoch` counts holders, for logs and metrics only;
+    `expires` is in seconds of the agent's clock.
     """
 
     token: str

@@ -1,4 +1,5 @@
-"""What the core needs of the world.  Adapters implement it; a simulation does so with virtual time and faults.
+"""What the core needs of the world.  Adapters implement it; a simulation does so with virtual time and
+faults.
 
 Whatever talks to CVAT or Redis may raise `Unavailable`, and may have taken effect all the same.
 """

@@ -49,8 +49,8 @@ class Pointer:
 class Recent:
     """Bounded caches by step name, and of encoded frames by task and number.
 
-    Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32 objects: 17
-    pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
+    Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32
+    objects: 17 pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
     """
 
     pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))

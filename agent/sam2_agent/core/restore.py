@@ -1,9 +1,9 @@
 """Which steps must be computed again before a track can go on.
 
 A step reads the prompt's record, the pointers of the last `POINTER_FRAMES` steps and the memories of the last
-`MEMORY_FRAMES`.  Pointers are kept with answers, memories apart and for a shorter time.  What is missing is computed
-again from the same kinds of records, which may be missing too: so the search goes back until everything that is
-read exists, at worst to the prompt, which is in the state string.
+`MEMORY_FRAMES`.  Pointers are kept with answers, memories apart and for a shorter time.  What is missing is
+computed again from the same kinds of records, which may be missing too: so the search goes back until
+everything that is read exists, at worst to the prompt, which is in the state string.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def memories_read(index: int) -> range:
 def missing(index: int, answers: Container[int], memories: Container[int]) -> list[int]:
     """Return the steps to compute again, in order, before step `index` (>= 1) can be computed.
 
-    `answers` and `memories` hold the steps whose answer (with its pointer) or memory survives.  A surviving answer
-    of a step that is computed again stands: only its memory is taken.
+    `answers` and `memories` hold the steps whose answer (with its pointer) or memory survives.  A surviving
+    answer of a step that is computed again stands: only its memory is taken.
     """
     again: list[int] = []
     first_pointer, first_memory = pointers_read(index).start, memories_read(index).start

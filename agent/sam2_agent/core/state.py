@@ -1,11 +1,11 @@
 """State strings: what CVAT keeps of a track between two requests.
 
-A state string tells how the track began and which frames were tracked since, in order; nothing of what the model
-computed.  So it is small, and whoever holds it can have the track computed anew.  It comes back from a browser and
-is untrusted: it must be, byte for byte, what this module would write.
+A state string tells how the track began and which frames were tracked since, in order; nothing of what the
+model computed.  So it is small, and whoever holds it can have the track computed anew.  It comes back from a
+browser and is untrusted: it must be, byte for byte, what this module would write.
 
-The name of a step is the digest of the whole string up to that step and of the model's fingerprint.  Whoever edits
-a string names other steps, never someone else's: the nonce in it is random.
+The name of a step is the digest of the whole string up to that step and of the model's fingerprint.  Whoever
+edits a string names other steps, never someone else's: the nonce in it is random.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 class State(BaseModel):
     """How a track began, and the frames tracked since.
 
-    `frame` is the prompt's frame; `mask` (as CVAT writes masks: run lengths, then x1, y1, x2, y2) or `box` (x1, y1,
-    x2, y2) is the prompt.  `tracked` holds the frames since, as first and last of each rising run; a step back or a
-    skipped frame begins a new run.  `size` is width and height; `shape` the type that answers have.
+    `frame` is the prompt's frame; `mask` (as CVAT writes masks: run lengths, then x1, y1, x2, y2) or `box`
+    (x1, y1, x2, y2) is the prompt.  `tracked` holds the frames since, as first and last of each rising run; a
+    step back or a skipped frame begins a new run.  `size` is width and height; `shape` the type that answers
+    have.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")

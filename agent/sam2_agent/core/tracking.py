@@ -1,9 +1,9 @@
 """The border between tracks and the model: what one step of SAM2 takes and gives.
 
-SAM2 is a recurrent network whose state is a few records per object: the memory of the prompt's frame and of the
-last six frames, and the object pointers of the last fifteen (Ravi et al., "SAM 2: Segment Anything in Images and
-Videos", section 4).  A step is a pure function of those records and one frame.  Whoever implements `Tracker` keeps
-nothing between calls that changes an answer.
+SAM2 is a recurrent network whose state is a few records per object: the memory of the prompt's frame and of
+the last six frames, and the object pointers of the last fifteen (Ravi et al., "SAM 2: Segment Anything in
+Images and Videos", section 4).  A step is a pure function of those records and one frame.  Whoever implements
+`Tracker` keeps nothing between calls that changes an answer.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ Prompt: TypeAlias = MaskPrompt | BoxPrompt
 class Remembered:
     """What is kept of one object on one frame.
 
-    `index` is the frame's position in the tracked sequence, 0 for the prompt's frame.  `pointer` is float32 of shape
-    (hidden width,), `score` the object score logit.  `memory` may be None where SAM2 reads the pointer alone.
+    `index` is the frame's position in the tracked sequence, 0 for the prompt's frame.  `pointer` is float32
+    of shape (hidden width,), `score` the object score logit.  `memory` may be None where SAM2 reads the
+    pointer alone.
     """
 
     index: int
@@ -69,9 +70,9 @@ class Remembered:
 class Context:
     """What one object's step reads.
 
-    `index` is the position of the frame to track (>= 1).  `recent` holds the records of the frames before it, oldest
-    first, without the prompt's own: at most `POINTER_FRAMES`, of which the last `MEMORY_FRAMES` carry memory.
-    `window` is min(16, frames in the video): SAM2 scales the pointers' positions in time by it.
+    `index` is the position of the frame to track (>= 1).  `recent` holds the records of the frames before it,
+    oldest first, without the prompt's own: at most `POINTER_FRAMES`, of which the last `MEMORY_FRAMES` carry
+    memory. `window` is min(16, frames in the video): SAM2 scales the pointers' positions in time by it.
     """
 
     index: int
@@ -105,14 +106,14 @@ class Tracker(Protocol):
     def encode(self, image: NDArray[np.uint8]) -> Features:
         """Run the image encoder once on an RGB image of shape (height, width, 3)."""
 
-    def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[Output]:
+    def prompt(self, features: Features, prompts: Sequence[Prompt]) -> Sequence[Output]:
         """Begin tracks on this frame, one for each prompt."""
 
-    def step(self, features: Features, contexts: Sequence[Context]) -> list[Output]:
+    def step(self, features: Features, contexts: Sequence[Context]) -> Sequence[Output]:
         """Track each object one frame on; the answers equal those of one call for each."""
 
     def dump_memory(self, memory: Memory) -> bytes:
         """Serialize memory as data."""
 
     def load_memory(self, data: bytes) -> Memory:
-        """Give back what `dump_memory` was given; raises `errors.DamagedRecord` for anything else."""
+        """Give back what `dump_memory` was given; raises `errors.DamagedRecord` for other data."""

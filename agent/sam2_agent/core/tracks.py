@@ -3,10 +3,11 @@
 One request, for all its objects together:
 
 1. Read the answers of the newest steps.  An object whose answer stands is done.
-2. For the others find what their step reads: in this process, else in Redis.  Where something is missing, plan which
-   earlier steps to compute again (`restore.missing`).
-3. Compute step by step, all objects on the same frame in one call, and publish each round before the next begins:
-   so whoever comes after goes on from there.  What stands afterwards is the answer, also where it is another's.
+2. For the others find what their step reads: in this process, else in Redis.  Where something is missing,
+   plan which earlier steps to compute again (`restore.missing`).
+3. Compute step by step, all objects on the same frame in one call, and publish each round before the next
+   begins: so whoever comes after goes on from there.  What stands afterwards is the answer, also where it is
+   another's.
 4. Memories are written behind (`behind`).
 """
 
@@ -65,8 +66,8 @@ class _Track:
 class Tracks:
     """Answers for tracks; see the module.
 
-    `patience` is how many seconds a request may spend on restoring tracks before it is refused; what was restored by
-    then is published, and the next request goes on from there.
+    `patience` is how many seconds a request may spend on restoring tracks before it is refused; what was
+    restored by then is published, and the next request goes on from there.
     """
 
     def __init__(

@@ -1,0 +1,199 @@
+"""Run the agent: `python -m sam2_agent`, with settings from the environment (docs/agent.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from sam2_agent import VERSION, settings
+from sam2_agent.adapters import health, logs, redis_store
+from sam2_agent.adapters.clock import BootClock
+from sam2_agent.adapters.cvat_client import CVATClient
+from sam2_agent.adapters.cvat_frames import CVATFrames
+from sam2_agent.adapters.cvat_queue import CVATQueue
+from sam2_agent.adapters.metrics import Metrics
+from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.core.answering import Answering
+from sam2_agent.core.behind import WriteBehind
+from sam2_agent.core.footage import Footage
+from sam2_agent.core.recent import Recent
+from sam2_agent.core.status import Status
+from sam2_agent.core.tracking import Tracker
+from sam2_agent.core.tracks import Tracks
+from sam2_agent.errors import GaveUp, InvalidSettings
+from sam2_agent.loop import Agent, Patience
+from sam2_agent.settings import Settings
+
+log = logging.getLogger("sam2_agent")
+
+RESTORE_SECONDS = 45.0
+"""How long one request may restore tracks: well below the minute after which proxies give up on CVAT's page."""
+
+MAX_MESSAGE_BYTES = 4096
+"""Kubernetes keeps no more of a termination message."""
+
+
+def main() -> int:
+    """Run until told to stop; return the exit status."""
+    termination_file = Path(
+        os.environ.get(settings.PREFIX + "TERMINATION_MESSAGE_FILE", "/dev/termination-log")
+    )
+    try:
+        chosen = settings.load(os.environ)
+        logs.configure(chosen.log_format)
+        asyncio.run(_run(chosen))
+    except InvalidSettings as error:
+        logs.configure("text")
+        return _give_up(error, termination_file)
+    except GaveUp as error:
+        return _give_up(error, termination_file)
+    except Exception:
+        log.exception("The agent met a bug")
+        return _give_up(GaveUp("The agent met an internal error; its log says more."), termination_file)
+    return 0
+
+
+async def _run(chosen: Settings) -> None:
+    """Wire everything, load the model, serve."""
+    clock = BootClock()
+    status = Status(VERSION, clock)
+    metrics = Metrics(status)
+    compute = ModelThread()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        async with health.serve(status, metrics.expose, chosen.http_port) as port:
+            log.info(
+                "The agent starts", extra={"version": VERSION, "port": port, "agent_id": chosen.agent_id}
+            )
+            status.phase = "LoadingModel"
+            loading = asyncio.ensure_future(compute(_load_model, chosen))
+            stopped = asyncio.ensure_future(stopping.wait())
+            await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.is_set():
+                return
+            tracker = loading.result()
+            status.fingerprint = tracker.fingerprint
+            log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
+            await _serve(chosen, clock, status, metrics, compute, tracker, stopped)
+    except* GaveUp as group:
+        raise _first(group) from group
+    finally:
+        compute.close()
+
+
+async def _serve(
+    chosen: Settings,
+    clock: BootClock,
+    status: Status,
+    metrics: Metrics,
+    compute: ModelThread,
+    tracker: Tracker,
+    stopped: asyncio.Future[bool],
+) -> None:
+    store = RedisStore(
+        redis_store.connect(chosen.read_redis_url(), str(chosen.redis_ca_file or "")),
+        prefix=chosen.key_prefix,
+        holder=chosen.holder,
+        state_seconds=chosen.state_ttl_seconds,
+        memory_seconds=chosen.memory_ttl_seconds,
+        on_answer=lambda: status.answered("Redis"),
+    )
+    client = CVATClient(
+        str(chosen.cvat_url),
+        credentials_dir=chosen.cvat_credentials_dir,
+        organization=chosen.cvat_organization,
+        ca_file=chosen.cvat_ca_file,
+        on_answer=lambda: status.answered("CVAT"),
+    )
+    rng = random.SystemRandom()
+    recent = Recent()
+    frames = CVATFrames(client)
+    footage = Footage(frames, tracker, compute, recent)
+    behind = WriteBehind(store, tracker, compute, metrics)
+    tracks = Tracks(
+        tracker=tracker,
+        compute=compute,
+        footage=footage,
+        store=store,
+        behind=behind,
+        recent=recent,
+        clock=clock,
+        events=metrics,
+        patience=RESTORE_SECONDS,
+    )
+    answering = Answering(
+        tracks=tracks,
+        footage=footage,
+        frames=frames,
+        store=store,
+        events=metrics,
+        rng=rng,
+        fingerprint=tracker.fingerprint,
+        shape_types=chosen.shape_types,
+    )
+    agent = Agent(
+        queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
+        store=store,
+        answering=answering,
+        behind=behind,
+        status=status,
+        clock=clock,
+        rng=rng,
+        meter=metrics,
+        patience=Patience(lease=chosen.lease_seconds),
+    )
+    stopped.add_done_callback(lambda _: agent.stop())
+    try:
+        await agent.run()
+    finally:
+        await store.close()
+
+
+def _load_model(chosen: Settings) -> Tracker:
+    """Load the model; importing torch takes seconds, so it happens here, while health is answered."""
+    from sam2_agent.adapters.sam2_build import VolumeModel, build  # noqa: PLC0415
+    from sam2_agent.adapters.sam2_device import choose_precision, open_device  # noqa: PLC0415
+    from sam2_agent.adapters.sam2_hub import HubModel  # noqa: PLC0415
+    from sam2_agent.adapters.sam2_tracker import Sam2Tracker  # noqa: PLC0415
+
+    device = open_device(chosen.device)
+    if chosen.model_config_file and chosen.model_checkpoint:
+        source: VolumeModel | HubModel = VolumeModel(chosen.model_config_file, chosen.model_checkpoint)
+    else:
+        source = HubModel(
+            chosen.model_id or "", chosen.model_revision, chosen.read_model_token(), chosen.model_cache_dir
+        )
+    return Sam2Tracker(build(source, device), choose_precision(chosen.precision, device))
+
+
+def _first(group: BaseExceptionGroup[GaveUp]) -> GaveUp:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, GaveUp) else GaveUp(str(found))
+
+
+def _give_up(error: GaveUp, termination_file: Path) -> int:
+    """Leave the reason where Kubernetes finds it; return the exit status."""
+    log.error("The agent gives up: %s", error, extra={"reason": error.reason})
+    message = str(error)
+    while len(text := json.dumps({"reason": error.reason, "message": message})) > MAX_MESSAGE_BYTES:
+        message = message[: len(message) // 2]
+    try:
+        termination_file.write_text(text, encoding="utf-8")
+    except OSError:
+        log.debug("There is no termination message file; the agent runs by hand")
+    return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

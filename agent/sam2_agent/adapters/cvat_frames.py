@@ -1,0 +1,114 @@
+"""The frames of CVAT's tasks.
+
+CVAT applies the orientation that a photo's EXIF data asks for before it serves a frame, and annotates in
+those pixels; so it is not applied again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ValidationError
+
+from sam2_agent.adapters.cvat_client import CVATClient, Refusal
+from sam2_agent.core.recent import LRU
+from sam2_agent.errors import CVATUnavailable, RequestRefused
+
+T = TypeVar("T")
+
+MAX_PIXELS = 80_000_000
+"""The largest frame that is decoded; 8K video has 33 million pixels."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What CVAT serves; Pillow's rarer readers stay out of reach."""
+
+
+class _Meta(BaseModel):
+    """Of the task's data only what a request needs; the list of its frames is not kept."""
+
+    size: int
+    deleted_frames: frozenset[int]
+
+
+class CVATFrames:
+    """CVAT's tasks as `sam2_agent.core.ports.Frames`."""
+
+    def __init__(self, client: CVATClient) -> None:
+        self._client = client
+        self._metas: LRU[int, _Meta] = LRU(64)
+
+    async def count(self, task: int, frame: int) -> int:
+        """Return how many frames the task has; raises `RequestRefused` where `frame` is none or is deleted."""
+        meta = self._metas.get(task)
+        if meta is None or frame >= meta.size or frame in meta.deleted_frames:
+            meta = await self._ask(self._fetch_meta, task, f"task {task}")
+            self._metas.put(task, meta)
+        if frame >= meta.size:
+            raise RequestRefused(f"Task {task} has no frame {frame}; its last is {meta.size - 1}.")
+        if frame in meta.deleted_frames:
+            raise RequestRefused(
+                f"Frame {frame} of task {task} is deleted; restore it or go on from another frame."
+            )
+        return meta.size
+
+    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
+        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` where there is none to read."""
+        return await self._ask(lambda t: self._fetch_image(t, frame), task, f"frame {frame} of task {task}")
+
+    async def _ask(self, fetch: Callable[[int], T], task: int, what: str) -> T:
+        try:
+            return await asyncio.to_thread(fetch, task)
+        except Refusal as refusal:
+            raise await self._refused(refusal, task, what) from refusal
+
+    async def _refused(self, refusal: Refusal, task: int, what: str) -> RequestRefused:
+        username = await asyncio.to_thread(self._client.username)
+        account = f'The account "{username}"' if username else "The account"
+        if refusal.status == 403:
+            return RequestRefused(
+                f"{account} of the tracking agent has no access to task {task}; "
+                "give it access, for example by adding it to the task's organization."
+            )
+        if refusal.status == 404:
+            return RequestRefused(
+                f"{account} of the tracking agent finds no {what}; it may be deleted or private."
+            )
+        return RequestRefused(f"CVAT does not serve {what} to the tracking agent (status {refusal.status}).")
+
+    def _fetch_meta(self, task: int) -> _Meta:
+        body = self._client.get("/api/tasks/{task}/data/meta", task=task)
+        try:
+            return _Meta.model_validate_json(body)
+        except ValidationError as error:
+            raise CVATUnavailable(
+                f"CVAT describes task {task} in a form that this agent does not know; its version may be too new.",
+                reason="CVATUnreachable",
+            ) from error
+
+    def _fetch_image(self, task: int, frame: int) -> NDArray[np.uint8]:
+        query: dict[str, str | int] = {"type": "frame", "number": frame, "quality": "original"}
+        return decode(self._client.get("/api/tasks/{task}/data/", query, task=task), frame)
+
+
+def decode(data: bytes, frame: int) -> NDArray[np.uint8]:
+    """Decode an image file to RGB of shape (height, width, 3); raises `RequestRefused`."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise RequestRefused(
+                    f"Frame {frame} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,} pixels."
+                )
+            return np.array(image.convert("RGB"), dtype=np.uint8)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise RequestRefused(
+            f"Frame {frame} is too large; the agent decodes at most {MAX_PIXELS:,} pixels."
+        ) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise RequestRefused(f"Frame {frame} cannot be read as an image.") from error

@@ -1,0 +1,63 @@
+"""The agent's HTTP endpoints: health, status, metrics."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from sam2_agent.core.status import Status
+from sam2_agent.errors import InvalidSettings
+
+
+@asynccontextmanager
+async def serve(status: Status, expose_metrics: Callable[[], bytes], port: int) -> AsyncIterator[int]:
+    """Answer on all addresses while the context lasts; yields the port, which is a free one where 0 is asked
+    for.
+
+    /livez: the loop moves.  /startupz: the model is loaded.  /readyz: requests are answered.  /status: why,
+    as JSON.
+    """
+
+    async def report(_: web.Request) -> web.Response:
+        return web.Response(text=status.report().model_dump_json(), content_type="application/json")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=expose_metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def probe(healthy: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(_: web.Request) -> web.StreamResponse:
+            found = status.report()
+            return web.Response(text=f"{found.reason}: {found.message}\n", status=200 if healthy() else 503)
+
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/livez", probe(status.alive))
+    app.router.add_get("/startupz", probe(status.started))
+    app.router.add_get("/readyz", probe(lambda: status.report().ready))
+    app.router.add_get("/status", report)
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        listener = _listen(port)
+        await web.SockSite(runner, listener, shutdown_timeout=1.0).start()
+        yield listener.getsockname()[1]
+    finally:
+        await runner.cleanup()
+
+
+def _listen(port: int) -> socket.socket:
+    """Open one port for IPv4 and IPv6, where there is IPv6."""
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise InvalidSettings(
+            f"Port {port} cannot be used ({error.strerror}); set SAM2_AGENT_HTTP_PORT to a free one."
+        ) from error

@@ -1,0 +1,123 @@
+"""How the agent is: facts that its parts note, and the report that is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from sam2_agent.core.lease import Lease
+from sam2_agent.core.ports import Clock
+from sam2_agent.errors import Unavailable
+
+Phase: TypeAlias = Literal["Starting", "LoadingModel", "WaitingForLease", "Serving", "Draining"]
+Peer: TypeAlias = Literal["CVAT", "Redis"]
+
+_PEERS: tuple[Peer, Peer] = ("Redis", "CVAT")
+
+FRESH_SECONDS = 30.0
+"""Ready means that CVAT and Redis answered within this time."""
+
+STUCK_SECONDS = 300.0
+"""A loop that did not move for so long never will."""
+
+_SENTENCES: dict[Phase, str] = {
+    "Starting": "The agent starts.",
+    "LoadingModel": "The model is being loaded; the first time it may be downloaded.",
+    "WaitingForLease": "Another agent holds the lease, or its lease has not expired yet.",
+    "Serving": "Tracking requests are answered.",
+    "Draining": "The agent was told to stop and finishes the request in hand.",
+}
+
+
+class Report(BaseModel):
+    """The agent's `/status`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    version: str
+    phase: Phase
+    ready: bool
+    reason: str
+    message: str
+    leaseHeld: bool  # noqa: N815  (the field's name in JSON)
+    leaseEpoch: int | None  # noqa: N815
+    cvatAnsweredSecondsAgo: float | None  # noqa: N815
+    redisAnsweredSecondsAgo: float | None  # noqa: N815
+    modelFingerprint: str | None  # noqa: N815
+
+
+@dataclass(slots=True)
+class Status:
+    """Facts, noted where they happen; `answered` may be called from any thread."""
+
+    version: str
+    clock: Clock
+    phase: Phase = "Starting"
+    lease: Lease | None = None
+    fingerprint: str | None = None
+    _answered: dict[Peer, float] = field(default_factory=dict)
+    _troubles: dict[Peer, Unavailable] = field(default_factory=dict)
+    _moved: float | None = None
+
+    def answered(self, peer: Peer) -> None:
+        """CVAT or Redis did what it was asked."""
+        self._answered[peer] = self.clock.now()
+        self._troubles.pop(peer, None)
+
+    def trouble(self, peer: Peer, trouble: Unavailable) -> None:
+        """CVAT or Redis did not do what it was asked."""
+        self._troubles[peer] = trouble
+
+    def moved(self) -> None:
+        """The agent's loop came round."""
+        self._moved = self.clock.now()
+
+    def alive(self) -> bool:
+        """Whether the loop moves, once it has begun to."""
+        return self._moved is None or self.clock.now() - self._moved < STUCK_SECONDS
+
+    def started(self) -> bool:
+        """Whether the model is loaded."""
+        return self.fingerprint is not None
+
+    def lease_held(self) -> bool:
+        """Whether this agent may act."""
+        return self.lease is not None and self.lease.held(self.clock.now())
+
+    def report(self) -> Report:
+        """Sum up; the reason is the one nearest to the cause."""
+        ages = {peer: self._age(peer) for peer in _PEERS}
+        fresh = all(age is not None and age <= FRESH_SECONDS for age in ages.values())
+        held = self.lease_held()
+        ready = self.phase == "Serving" and held and fresh
+        reason, message = ("Serving", _SENTENCES["Serving"]) if ready else self._why_not()
+        return Report(
+            version=self.version,
+            phase=self.phase,
+            ready=ready,
+            reason=reason,
+            message=message,
+            leaseHeld=held,
+            leaseEpoch=self.lease.epoch if self.lease else None,
+            cvatAnsweredSecondsAgo=ages["CVAT"],
+            redisAnsweredSecondsAgo=ages["Redis"],
+            modelFingerprint=self.fingerprint,
+        )
+
+    def _age(self, peer: Peer) -> float | None:
+        answered = self._answered.get(peer)
+        return None if answered is None else round(self.clock.now() - answered, 3)
+
+    def _why_not(self) -> tuple[str, str]:
+        """The reason for not being ready."""
+        if self.phase in ("Starting", "LoadingModel", "Draining"):
+            return self.phase, _SENTENCES[self.phase]
+        for peer in _PEERS:
+            if trouble := self._troubles.get(peer):
+                return trouble.reason, str(trouble)
+        if not self.lease_held():
+            return "WaitingForLease", _SENTENCES["WaitingForLease"]
+        silent = "CVAT" if self._age("CVAT") is None or (self._age("CVAT") or 0) > FRESH_SECONDS else "Redis"
+        return f"{silent}Unreachable", f"{silent} has not answered for a while; the agent keeps asking."
