@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pytest
 import safetensors.torch
@@ -37,20 +35,17 @@ def test_memory_comes_back_bit_for_bit(tracker: Sam2Tracker, memory: SpatialMemo
 
 
 @same_tracker
-@given(bit=st.integers(min_value=0))
-def test_a_flipped_bit_is_found(tracker: Sam2Tracker, memory: SpatialMemory, bit: int) -> None:
-    data = bytearray(tracker.dump_memory(memory))
-    data[bit // 8 % len(data)] ^= 1 << bit % 8
-
-    with pytest.raises(DamagedRecord):
-        tracker.load_memory(bytes(data))
-
-
-@same_tracker
 @given(length=st.integers(min_value=0, max_value=12_000))
 def test_a_truncated_record_is_found(tracker: Sam2Tracker, memory: SpatialMemory, length: int) -> None:
     with pytest.raises(DamagedRecord):
         tracker.load_memory(tracker.dump_memory(memory)[:length])
+
+
+@same_tracker
+@given(data=st.binary())
+def test_any_bytes_are_refused_with_a_sentence(tracker: Sam2Tracker, data: bytes) -> None:
+    with pytest.raises(DamagedRecord, match=r"^A memory record .*\.$"):
+        tracker.load_memory(data)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +63,9 @@ def test_a_truncated_record_is_found(tracker: Sam2Tracker, memory: SpatialMemory
         ),
     ],
 )
-def test_foreign_records_with_a_right_checksum_are_refused(tracker: Sam2Tracker, body: bytes) -> None:
+def test_foreign_records_are_refused(tracker: Sam2Tracker, body: bytes) -> None:
     with pytest.raises(DamagedRecord):
-        tracker.load_memory(hashlib.sha256(body).digest() + body)
+        tracker.load_memory(body)
 
 
 def test_a_context_with_a_gap_is_refused(tracker: Sam2Tracker, memory: SpatialMemory) -> None:

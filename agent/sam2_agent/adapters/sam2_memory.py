@@ -1,8 +1,11 @@
-"""Spatial memory as bytes: a digest, then safetensors.  Data only, nothing in it is executed."""
+"""Spatial memory as bytes, in safetensors: data only, nothing in it is executed.
+
+Whether the bytes are those that were written is for the record around them to say
+(`sam2_agent.core.records`).
+"""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -12,7 +15,6 @@ from safetensors import SafetensorError
 from sam2_agent.errors import DamagedRecord
 
 _NAME = "maskmem_features"
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,25 +25,19 @@ class SpatialMemory:
 
 
 def dump(memory: SpatialMemory) -> bytes:
-    """Serialize: SHA-256 of the rest, then a safetensors file with one tensor.
-
-    Position encodings are not in it: they are a function of the shape.
-    """
-    body = safetensors.torch.save({_NAME: memory.features.cpu().contiguous()})
-    return hashlib.sha256(body).digest() + body
+    """Write memory as a safetensors file; position encodings are not in it, they follow from the shape."""
+    data: bytes = safetensors.torch.save({_NAME: memory.features.cpu().contiguous()})
+    return data
 
 
 def load(data: bytes, shape: tuple[int, ...], device: torch.device) -> SpatialMemory:
-    """Give back what `dump` was given.
+    """Read memory of that shape.
 
     Raises:
-        DamagedRecord: other bytes, or memory of another model.
+        DamagedRecord: it is no such file, or memory of another model.
     """
-    digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        raise DamagedRecord("A memory record does not match its checksum.")
     try:
-        tensors = safetensors.torch.load(body)
+        tensors = safetensors.torch.load(data)
     except SafetensorError as error:
         raise DamagedRecord("A memory record is no safetensors file.") from error
     features = tensors.get(_NAME)

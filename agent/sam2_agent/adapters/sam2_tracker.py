@@ -103,7 +103,7 @@ class Sam2Tracker:
             return sam2_memory.dump(_own_memory(memory))
 
     def load_memory(self, data: bytes) -> SpatialMemory:
-        """Give back what `dump_memory` was given; raises `DamagedRecord` for anything else."""
+        """Give back what `dump_memory` was given; raises `DamagedRecord` for no memory of this model."""
         with self._inference():
             return sam2_memory.load(data, self._memory_shape, self._device)
 
