@@ -1,4 +1,4 @@
-"""The operator: `python -m sam2_operator`. Settings are environment variables `SAM2_OPERATOR_*`, see docs/operator.md."""
+"""The operator: `python -m sam2_operator`. Its settings are environment variables, see docs/operator.md."""
 
 from __future__ import annotations
 

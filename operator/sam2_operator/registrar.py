@@ -204,7 +204,7 @@ class Registrar:
                 fresh = self.kube.tracker(tracker.metadata.namespace, tracker.metadata.name)
                 same = fresh is not None and fresh.metadata.uid == tracker.metadata.uid
                 if fresh is None or not same or fresh.status.registration != intent:
-                    # Another operator took over, or the tracker is gone: the function is ours by CVAT's own answer.
+                    # Taken over by another operator, or gone; by CVAT's own answer the function is ours.
                     delete_function(session, function_id)
                     raise
                 tracker = fresh
