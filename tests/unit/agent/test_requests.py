@@ -1,0 +1,94 @@
+"""Requests are untrusted: what is wrong with them becomes a sentence for the annotator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_agent.core.requests import Assignment, InitTracking, Recorded, Track, describe, parse
+from sam2_agent.errors import DamagedRecord, RequestRefused
+
+INIT: dict[str, Any] = {
+    "type": "init_tracking",
+    "task": 1,
+    "frame": 0,
+    "shapes": [{"type": "rectangle", "points": [1, 2, 3, 4]}],
+}
+TRACK: dict[str, Any] = {"type": "track", "task": 1, "frame": 2, "states": ["s2t1.{}"]}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_both_kinds_are_read_and_what_cvat_adds_is_ignored() -> None:
+    init = parse({**INIT, "job": 5, "anything": [1]})
+    assert isinstance(init, InitTracking)
+    assert init.shapes[0].points == [1.0, 2.0, 3.0, 4.0]
+    assert isinstance(parse({**TRACK, "job": None}), Track)
+
+
+@pytest.mark.parametrize("kind", ["annotate_task", "annotate_frame", "interact"])
+def test_other_kinds_are_refused_by_name(kind: str) -> None:
+    with pytest.raises(RequestRefused, match=f"cannot answer {kind} requests"):
+        parse({"type": kind, "task": 1})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"type": None},
+        {"type": ["track"]},
+        {**INIT, "shapes": []},
+        {**INIT, "shapes": [{"type": "mask", "points": [float("inf")]}]},
+        {**INIT, "shapes": [{"type": "mask"}]},
+        {**INIT, "frame": -1},
+        {**INIT, "frame": None},
+        {**INIT, "task": "one"},
+        {**TRACK, "states": []},
+        {**TRACK, "states": [3]},
+        {**TRACK, "states": None},
+    ],
+)
+def test_nonsense_is_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        parse(parameters)
+    assert str(refused.value).endswith(".")
+
+
+def test_too_many_objects_are_counted_for_the_annotator() -> None:
+    with pytest.raises(RequestRefused, match="33 objects are too many"):
+        parse({**TRACK, "states": ["x"] * 33})
+
+
+@given(st.dictionaries(st.sampled_from([*INIT, *TRACK, "job"]), json_values))
+def test_no_parameters_do_harm(parameters: dict[str, Any]) -> None:
+    describe(parameters)
+    try:
+        parse(parameters)
+    except RequestRefused as refused:
+        assert len(str(refused)) < 1000
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), json_values.filter(lambda v: v == v), max_size=3), st.integers(0, 9)
+)
+def test_a_recorded_request_comes_back(parameters: dict[str, Any], attempts: int) -> None:
+    try:
+        request = Recorded(assignment=Assignment(ar_id="a", ar_params=parameters), attempts=attempts)
+        data = request.dump()
+    except ValueError:
+        return  # not JSON: CVAT cannot send it
+    assert Recorded.load(data).attempts == attempts
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_no_recorded_request(noise: bytes) -> None:
+    with pytest.raises(DamagedRecord):
+        Recorded.load(noise)
