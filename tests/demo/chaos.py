@@ -18,7 +18,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from tests.cluster.kubectl import Kubectl
-from tests.cvat_standin.client import CVAT, ArmedFault, wait_for
+from tests.cvat_standin.client import CVAT
+from tests.cvat_standin.fault_control import ArmedFault
+from tests.cvat_standin.waiting import wait_for
 from tests.demo.install import NAMESPACE, TRACKER, make_namespace
 
 CHAOS = "sam2-demo-chaos"

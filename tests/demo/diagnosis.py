@@ -15,9 +15,8 @@ def diagnose(kubectl: Kubectl, namespace: str, what: str | None = None) -> str:
         parts.append(_section(f"kubectl describe {what}", kubectl.run(*ask, "describe", what).stdout))
     names = kubectl.run(*ask, "get", "pods", "-o", "name").stdout.split()
     for name in names:
-        if _is_ready(kubectl, namespace, name):
-            continue
-        parts.append(_section(f"kubectl describe {name}", kubectl.run(*ask, "describe", name).stdout))
+        if not _is_ready(kubectl, namespace, name):
+            parts.append(_section(f"kubectl describe {name}", kubectl.run(*ask, "describe", name).stdout))
         for previous in ([], ["--previous"]):
             said = kubectl.run(*ask, "logs", name, "--all-containers", f"--tail={_LINES}", *previous).stdout
             parts.append(_section(" ".join(["kubectl logs", name, *previous]), said))

@@ -24,7 +24,7 @@ def film(session: Session, curves: NDArray[np.float64] | None, *, closing: str) 
     outages = {outage.frame: outage for outage in session.outages}
     marks = [Mark(outage.frame, outage.name, RED) for outage in session.outages]
     if clip.correction:
-        marks.append(Mark(clip.correction.frame, "corrected by hand", AMBER))
+        marks.append(Mark(clip.correction.frame, "corrected", AMBER))
     timeline = Timeline(tuple(target.name for target in clip.targets), len(clip.jpegs), tuple(marks), curves)
 
     def picture(frame: int, shown: Bitmap | None, banner: Banner | None) -> Image.Image:

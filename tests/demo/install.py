@@ -15,7 +15,6 @@ from tests.cluster.commands import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.places import REPOSITORY
-from tests.cluster.progress import step
 from tests.demo.diagnosis import diagnose
 from tests.demo.errors import DemoError
 from tests.demo.images import Images
@@ -27,6 +26,8 @@ NAMESPACE = "sam2-demo"
 """Namespace of the tracker, its agent and CVAT's stand-in."""
 RELEASE = "sam2-tracker"
 TRACKER = "sam2"
+ORGANIZATION = "demo"
+"""Of CVAT: the annotator's tasks and the tracker's function belong to it."""
 CVAT = "cvat"
 CVAT_PORT = 8080
 CVAT_URL = f"http://{CVAT}.{NAMESPACE}.svc:{CVAT_PORT}"
@@ -152,7 +153,7 @@ def tracker(name: str = TRACKER, **spec: Any) -> dict[str, Any]:
     """The tracker of `examples/tracker-offline.yaml` for the stand-in; `spec` replaces parts of its spec."""
     manifest: dict[str, Any] = yaml.safe_load((_EXAMPLES / "tracker-offline.yaml").read_text())
     manifest["metadata"] = {"name": name, "namespace": NAMESPACE}
-    manifest["spec"]["cvat"]["url"] = CVAT_URL
+    manifest["spec"]["cvat"] |= {"url": CVAT_URL, "organization": ORGANIZATION}
     manifest["spec"] |= spec
     return manifest
 
@@ -185,21 +186,16 @@ def has_crd(kubectl: Kubectl) -> bool:
     return kubectl.run("get", "crd", _CRD).returncode == 0
 
 
+def is_present(kubectl: Kubectl) -> bool:
+    """Whether something of an earlier demo is still there."""
+    return bool(kubectl("get", "namespace", NAMESPACE, SYSTEM, "--ignore-not-found", "-o", "name"))
+
+
 def remove(kubectl: Kubectl, *, crd: bool) -> None:
     """Take everything out again: the tracker, the release, the namespaces, and if asked to the CRD."""
-    with step("remove the tracker, the chart and the namespaces"):
-        if has_crd(kubectl):
-            kubectl(
-                "delete",
-                "sam2trackers",
-                "--all",
-                "--namespace",
-                NAMESPACE,
-                "--ignore-not-found",
-                "--timeout=120s",
-            )
-        if kubectl.run("get", "namespace", SYSTEM).returncode == 0:
-            helm(kubectl, "uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait")
-        kubectl("delete", "namespace", NAMESPACE, SYSTEM, "--ignore-not-found", "--timeout=180s")
-        if crd:
-            kubectl("delete", "crd", _CRD, "--ignore-not-found")
+    if has_crd(kubectl):
+        kubectl("delete", "sam2trackers", "--all", "--namespace", NAMESPACE, "--timeout=120s")
+    helm(kubectl, "uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait")
+    kubectl("delete", "namespace", NAMESPACE, SYSTEM, "--ignore-not-found", "--timeout=180s")
+    if crd:
+        kubectl("delete", "crd", _CRD, "--ignore-not-found")

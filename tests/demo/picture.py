@@ -29,9 +29,10 @@ _FAINT: Colour = (120, 130, 148)
 _PAPER: Colour = (16, 19, 27)
 _GROOVE: Colour = (38, 44, 58)
 
-_PANEL = 156
+_PANEL, _PANEL_WITH_CURVES = 104, 156
+"""Height of the panel below the frame; even, as video wants it."""
 _MARGIN = 28
-_LOWEST_IOU = 0.5
+_LOWEST_IOU = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def paint(
     scene = _tinted(scene, masks)
     if banner and banner.alarm:
         scene = _alarmed(scene, banner.colour)
-    picture = Image.new("RGB", (WIDTH, height + _PANEL), _PAPER)
+    panel = _PANEL if timeline.curves is None else _PANEL_WITH_CURVES
+    picture = Image.new("RGB", (WIDTH, height + panel), _PAPER)
     picture.paste(Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)), (0, 0))
     draw = ImageDraw.Draw(picture, "RGBA")
     for index, mask in enumerate(masks):
@@ -130,13 +132,14 @@ def _alarmed(scene: NDArray[np.float32], colour: Colour) -> NDArray[np.float32]:
 
 
 def _name(draw: ImageDraw.ImageDraw, mask: Bitmap, name: str, colour: Colour) -> None:
-    """The object's name in the middle of its widest part; nothing where it is not visible."""
+    """The object's name on its upper edge; nothing where it is not visible."""
     if not mask.any():
         return
-    deep = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(cv2.GaussianBlur(deep, (0, 0), 3) * mask)), mask.shape)
+    x = round(float(np.flatnonzero(mask.any(axis=0)).mean()))
+    columns = mask[:, max(x - 8, 0) : x + 9]
+    y = (columns if columns.any() else mask).any(axis=1).argmax()
     scale = WIDTH / mask.shape[1]
-    _pill(draw, (float(x) * scale, float(y) * scale), name, colour, _font(20), solid=False)
+    _pill(draw, (x * scale, max(float(y) * scale, 24)), name, colour, _font(20), solid=False)
 
 
 def _pill(
@@ -176,7 +179,7 @@ def _panel(draw: ImageDraw.ImageDraw, top: int, frame: int, timeline: Timeline) 
 
 def _chart(draw: ImageDraw.ImageDraw, top: int, frame: int, timeline: Timeline) -> None:
     """The curves, the bar that fills, and the marks."""
-    ceiling, floor = top + 48, top + 112
+    ceiling, floor = top + 48, top + (60 if timeline.curves is None else 112)
 
     def across(at: float) -> float:
         return _MARGIN + at / (timeline.frames - 1) * (WIDTH - 2 * _MARGIN)

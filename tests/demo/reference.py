@@ -30,7 +30,7 @@ def reference(clip: Clip) -> Bitmap:
 
 
 def _propagate(predictor: Any, clip: Clip, start: int, shapes: Sequence[Shape]) -> Bitmap:
-    """Track shapes from frame `start` to the clip's end; on that frame itself they stand as they were drawn."""
+    """Track shapes from frame `start` to the clip's end; on that frame they stand as drawn."""
     prompts = np.stack([bitmap_of(shape, clip.size) for shape in shapes])
     width, height = clip.size
     masks = np.zeros((len(shapes), len(clip.jpegs) - start, height, width), np.bool_)

@@ -1,4 +1,4 @@
-"""The scripted annotator's session: what a person at CVAT's page does with a clip, in peace or interrupted."""
+"""The scripted annotator's session: what a person at CVAT's page does with a clip, undisturbed or not."""
 
 from __future__ import annotations
 

@@ -1,0 +1,112 @@
+"""Everything in place for an annotator: what the demo and the end-to-end tests have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from tests.cluster.progress import step
+from tests.cvat_standin.annotator import Annotator, RunError, TrackedFrame
+from tests.cvat_standin.client import CVAT
+from tests.demo import install
+from tests.demo.chaos import PodDeletion, ProcessKill, remove_chaos
+from tests.demo.clips import Clip
+from tests.demo.diagnosis import diagnose
+from tests.demo.errors import DemoError
+from tests.demo.install import NAMESPACE, ORGANIZATION, TRACKER, Account
+from tests.demo.portforward import port_forward
+from tests.demo.session import Interruption, Session, annotate
+from tests.demo.target import Target, keep
+
+_AGENT, _ANNOTATOR = "agent", "annotator"
+"""The accounts in CVAT."""
+_PATIENCE = 180.0
+"""Seconds that the annotator waits for one answer."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A tracker that is Ready, and CVAT's stand-in at hand."""
+
+    target: Target
+    cvat: CVAT
+    annotator: Annotator
+    function_id: int
+
+    def play(
+        self,
+        clip: Clip,
+        *,
+        kill_at: int | None = None,
+        delete_at: int | None = None,
+        on_frame: Callable[[TrackedFrame], None] = lambda _frame: None,
+    ) -> Session:
+        """Let the annotator work on a new task of the clip; a SIGKILL, a deleted pod come at those frames.
+
+        Raises `DemoError` with what the cluster says when an answer does not come.
+        """
+        task_id = self.cvat.add_task(clip.jpegs, _ANNOTATOR, name=clip.name, organization=ORGANIZATION)
+        kubectl, image = self.target.kubectl, self.target.images.operator
+        planned: dict[int, Interruption] = {}
+        if kill_at is not None:
+            planned[kill_at] = ProcessKill(kubectl, self.cvat, self.function_id, image)
+        if delete_at is not None:
+            planned[delete_at] = PodDeletion(kubectl, self.cvat, self.function_id)
+        try:
+            return annotate(
+                clip, self.annotator, self.function_id, task_id, interruptions=planned, on_frame=on_frame
+            )
+        except (RunError, AssertionError, TimeoutError) as error:
+            raise DemoError(
+                f"the annotator's work on the {clip.name} clip failed: {error}\n"
+                f"{diagnose(kubectl, NAMESPACE, f'sam2tracker/{TRACKER}')}",
+                advice="the agent's log above names the cause",
+            ) from error
+
+    def functions(self) -> int:
+        """How many functions CVAT has."""
+        return len(self.cvat.functions())
+
+    def agents(self) -> int:
+        """How many agents served the function, by the ids that they gave CVAT."""
+        acquired = self.cvat.log("POST /api/functions/queues/{queue}/requests/acquire")
+        return len({entry.agent_id for entry in acquired})
+
+
+@contextmanager
+def staged(target: Target) -> Iterator[Stage]:
+    """Install everything, wait until the tracker is Ready; take it out again unless it is to be kept."""
+    kubectl = target.kubectl
+    if install.is_present(kubectl):
+        with step("remove what an earlier run left"):
+            remove_chaos(kubectl)
+            install.remove(kubectl, crd=False)
+    had_crd = install.has_crd(kubectl)
+    try:
+        with step("helm install: operator and Redis"):
+            install.install_chart(kubectl, target.images)
+        with step("CVAT's stand-in as a pod, the small model on a volume"):
+            install.make_namespace(kubectl, NAMESPACE)
+            install.start_standin(kubectl, target.images)
+            install.put_model(kubectl, target.images)
+        with (
+            port_forward(kubectl, NAMESPACE, install.CVAT, install.CVAT_PORT) as url,
+            closing(CVAT(url)) as cvat,
+        ):
+            agent, person = cvat.add_user(_AGENT), cvat.add_user(_ANNOTATOR)
+            cvat.add_organization(ORGANIZATION, _AGENT, {_ANNOTATOR: "worker"})
+            install.apply_credentials(kubectl, "cvat", Account(agent.username, agent.password))
+            with step("kubectl apply -f examples/tracker-offline.yaml, until Ready"):
+                install.apply_tracker(kubectl, install.tracker())
+                install.wait_for(kubectl, f"sam2tracker/{TRACKER}", seconds=180)
+            page = Annotator(
+                url, person.username, person.password, organization=ORGANIZATION, call_seconds=_PATIENCE
+            )
+            with page:
+                yield Stage(target, cvat, page, install.function_id(kubectl))
+    finally:
+        if not keep():
+            with step("remove the tracker and its function, the chart, the namespaces"):
+                remove_chaos(kubectl)
+                install.remove(kubectl, crd=not had_crd)
