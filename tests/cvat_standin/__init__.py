@@ -18,10 +18,9 @@ In a test::
         cvat.count("POST /api/functions/{id}/run")      # from the request log
 
 By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`
-(and `--tls-certificate`, `--tls-key`). It
-prints one line when it is ready, then one JSON line a call. The seed: `{"users": [{"username", "password",
-"token", "superuser"}], "organizations": [{"slug", "owner", "members": {"username": "role"}}]}`.
-`client.CVAT(url)` drives it from outside.
+(and `--tls-certificate`, `--tls-key`). It prints one line when it is ready, then one JSON line a call. The
+seed: `{"users": [{"username", "password", "token", "superuser"}], "organizations": [{"slug", "owner",
+"members": {"username": "role"}}]}`. `client.CVAT(url)` drives it from outside.
 
 What it serves under `/api/`: `auth` (login, logout, access tokens), `users/self`, `server/about`,
 `organizations`, `functions` (create, list, retrieve, delete, `run`, batch `requests/`), `functions/queues`

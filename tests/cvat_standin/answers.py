@@ -28,11 +28,11 @@ def check_answer(
     `shape_types` are the types that tracking began with, None where the server did not see it begin;
     `image_size` is (width, height).
     """
-    if params["type"] == "init_tracking":
+    if params.get("type") == "init_tracking":
         if answer.shapes:
             raise invalid("shapes", "A request of type init_tracking is answered by states only.")
         return {"states": _check_states(answer.states, len(params["shapes"]))}
-    if params["type"] == "track":
+    if params.get("type") == "track":
         states = _check_states(answer.states, len(params["states"]))
         return {"states": states, "shapes": _check_shapes(answer.shapes, shape_types, image_size)}
     if answer.annotations is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from tests.cvat_standin.control_channel import ControlChannel
 from tests.cvat_standin.control_models import FaultState
@@ -16,6 +15,7 @@ from tests.cvat_standin.faults import (
     Fault,
     Stall,
     TruncateReply,
+    When,
 )
 
 
@@ -38,6 +38,8 @@ class ArmedFault:
 class FaultControl:
     """Makes the server misbehave. Routes are written `POST /api/functions/{id}/run`; see `faults`.
 
+    `when="after"` does all that is asked before it fails.
+
     `times=None` means until cleared, `skip` lets that many calls pass first, `query` asks for query
     parameters.
     """
@@ -52,26 +54,36 @@ class FaultControl:
         *,
         detail: str = "The server misbehaves on request.",
         retry_after: str | None = None,
+        when: When = "before",
         times: int | None = 1,
         skip: int = 0,
         query: Mapping[str, str] | None = None,
     ) -> ArmedFault:
-        """Answer with this status before doing anything."""
+        """Answer with this status, before doing anything or after having done it all."""
         return self._set(
             AnswerStatus(
                 route=route,
                 status=status,
                 detail=detail,
                 retry_after=retry_after,
+                when=when,
                 times=times,
                 skip=skip,
                 query=dict(query or {}),
             )
         )
 
-    def ingress(self, route: str, status: int = 404, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
-        """Answer as an ingress controller does that has no backend: HTML."""
-        return self._set(AnswerIngress(route=route, status=status, times=times, skip=skip))
+    def ingress(
+        self,
+        route: str,
+        status: int = 404,
+        *,
+        when: When = "before",
+        times: int | None = 1,
+        skip: int = 0,
+    ) -> ArmedFault:
+        """Answer as an ingress controller does that has no backend, or lost it: HTML."""
+        return self._set(AnswerIngress(route=route, status=status, when=when, times=times, skip=skip))
 
     def drop_request(self, route: str, *, times: int | None = 1, skip: int = 0) -> ArmedFault:
         """Cut the connection before doing anything."""
@@ -97,7 +109,7 @@ class FaultControl:
         route: str,
         *,
         seconds: float | None = None,
-        when: Literal["before", "after"] = "before",
+        when: When = "before",
         times: int | None = 1,
         skip: int = 0,
         query: Mapping[str, str] | None = None,

@@ -17,6 +17,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+When = Literal["before", "after"]
+"""Whether a fault comes before anything is done, or after it is."""
+
 
 class _Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -28,18 +31,20 @@ class _Fault(BaseModel):
 
 
 class AnswerStatus(_Fault):
-    """Answer an error before doing anything."""
+    """Answer an error, before doing anything or after having done it all."""
 
     kind: Literal["status"] = "status"
+    when: When = "before"
     status: int = Field(ge=400, le=599)
     detail: str = "The server misbehaves on request."
     retry_after: str | None = None
 
 
 class AnswerIngress(_Fault):
-    """Answer an ingress controller's HTML page before doing anything, as when it has no backend."""
+    """Answer an ingress controller's HTML page, as when it has no backend or lost it."""
 
     kind: Literal["ingress"] = "ingress"
+    when: When = "before"
     status: int = Field(default=404, ge=400, le=599)
 
 
@@ -65,7 +70,7 @@ class Stall(_Fault):
     """Wait, then behave: before doing anything, or between doing it and answering."""
 
     kind: Literal["stall"] = "stall"
-    when: Literal["before", "after"] = "before"
+    when: When = "before"
     seconds: float | None = Field(default=None, gt=0, description="None: until released")
 
 

@@ -79,6 +79,8 @@ class Surroundings:
         if isinstance(fault, Stall) and fault.when == "before":
             await self._stall(fault)
         if isinstance(fault, AnswerStatus | AnswerIngress):
+            if fault.when == "after":
+                await self._app(scope, receive, _discard)
             await _error(fault)(scope, receive, note_and_send)
         elif not isinstance(fault, DropRequest):
             await self._app(scope, receive, self._spoiled(note_and_send, fault))

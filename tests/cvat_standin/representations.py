@@ -98,7 +98,7 @@ def annotation_request(request: AnnotationRequest, clock: Clock) -> Json:
 
     return {
         "id": request.id,
-        "function": {"id": request.function_id, "task": request.params["task"]},
+        "function": {"id": request.function_id, "task": request.params.get("task")},
         "status": request.status,
         "progress": round(100 * request.progress),
         "enqueued": instant(request.enqueued),

@@ -19,6 +19,7 @@ from tests.cvat_standin.state import StandIn
 
 _KEEP_ALIVE_SECONDS = 75
 _START_SECONDS = 10
+_STOP_SECONDS = 10
 
 
 class _CuttableProtocol(H11Protocol):
@@ -27,12 +28,18 @@ class _CuttableProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the application what cuts this connection."""
         super().connection_made(transport)
+        self._lost = asyncio.Event()
 
         async def cut() -> None:
             transport.abort()
-            await asyncio.sleep(0)  # lets the protocol learn that the connection is gone
+            await self._lost.wait()
 
         self.app_state = {**self.app_state, "cut_connection": cut}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let who cut the connection go on: from here on nobody answers on it."""
+        super().connection_lost(exc)
+        self._lost.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +134,6 @@ def serving_in_thread(host: str = "127.0.0.1", tls: TlsFiles | None = None) -> I
     finally:
         if server is not None:
             server.should_exit = True
-        thread.join(_START_SECONDS)
+        thread.join(_STOP_SECONDS)
+        if thread.is_alive():
+            raise RuntimeError(f"The CVAT stand-in did not stop within {_STOP_SECONDS} s.")

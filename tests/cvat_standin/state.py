@@ -113,11 +113,11 @@ class StandIn:
         params = request.params
         shape_types: list[str | None] = (
             [shape["type"] for shape in params["shapes"]]
-            if params["type"] == "init_tracking"
+            if params.get("type") == "init_tracking"
             else [self._shape_types.get(_digest(state)) for state in params.get("states", [])]
         )
-        frame = self.tasks.get(params["task"]).frames[params.get("frame", 0)]
-        result = check_answer(params, answer, shape_types=shape_types, image_size=(frame.width, frame.height))
+        image_size = self.tasks.image_size(params["task"], params.get("frame", 0))
+        result = check_answer(params, answer, shape_types=shape_types, image_size=image_size)
         for state, shape_type in zip(result.get("states", []), shape_types, strict=False):
             if shape_type is not None:
                 self._shape_types[_digest(state)] = shape_type

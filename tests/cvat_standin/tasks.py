@@ -121,6 +121,13 @@ class Tasks:
             raise not_found("Task")
         return task
 
+    def image_size(self, task_id: int, frame: int) -> tuple[int, int]:
+        """Width and height of a frame. Raises `ApiError` 404 without the task, 400 without the frame."""
+        frames = self.get(task_id).frames
+        if not 0 <= frame < len(frames):
+            raise refused(f"Incorrect requested frame number: {frame}")
+        return frames[frame].width, frames[frame].height
+
     def of_job(self, job_id: int) -> tuple[Task, Job]:
         """The job of that id and its task. Raises `ApiError` 404."""
         for task in self._tasks.values():

@@ -11,6 +11,11 @@ from tests.integration.cvat_standin.conftest import World
 from tests.integration.cvat_standin.scene import red_mask
 
 CREATE = "POST /api/functions"
+RUN = "POST /api/functions/{id}/run"
+
+
+def start_of(world: World) -> dict[str, object]:
+    return {"type": "init_tracking", "task": world.task, "frame": 0, "shapes": [red_mask(0).to_json()]}
 
 
 def test_an_error_comes_before_anything_is_done(world: World) -> None:
@@ -21,6 +26,14 @@ def test_an_error_comes_before_anything_is_done(world: World) -> None:
     assert len(world.cvat.functions()) == 1
     assert world.call("POST", "/api/functions", tracker()).status == 201
     assert fault.taken() == 2
+
+
+def test_an_error_may_come_after_all_is_done(world: World) -> None:
+    world.cvat.faults.status(CREATE, 500, when="after")
+    world.cvat.faults.ingress(CREATE, 504, when="after")
+    answers = [world.call("POST", "/api/functions", tracker(name)) for name in ("a", "b", "c")]
+    assert [answer.status for answer in answers] == [500, 504, 201]
+    assert [function.name for function in world.cvat.functions()] == ["Tracker", "a", "b", "c"]
 
 
 def test_too_many_requests_say_when_to_come_again(world: World) -> None:
@@ -85,44 +98,33 @@ def test_a_truncated_reply_breaks_off(world: World) -> None:
         world.call("GET", f"/api/tasks/{world.task}/data/?type=frame&quality=original&number=0")
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_stall_lasts_as_long_as_the_servers_clock_says(world: World, when: str) -> None:
-    fault = world.cvat.faults.stall("GET /api/users/self", seconds=60, when="before")
-    world.cvat.faults.stall(
-        "POST /api/functions/{id}/run", seconds=60, when="before" if when == "before" else "after"
-    )
-    params = {
-        "type": "init_tracking",
-        "task": world.task,
-        "frame": 0,
-        "shapes": [red_mask(0).to_json()],
-    }
-    asking = Asking(world.call, world.function, params)
-    if when == "after":
-        world.cvat.wait_for_request(world.function, "queued")
-        request = world.agent().acquire()
-        assert request is not None
-        assert world.agent().report(request["ar_id"], "complete", states=["s"]).status == 204
-        assert asking.waits
-        world.cvat.advance(61)
-    else:
-        world.cvat.wait_for_calls("POST /api/functions/{id}/run")
-        assert world.cvat.requests() == []
-        world.cvat.advance(61)
-        world.cvat.wait_for_request(world.function, "queued")
-        request = world.agent().acquire()
-        assert request is not None
-        assert world.agent().report(request["ar_id"], "complete", states=["s"]).status == 204
+def test_a_stall_before_lasts_as_long_as_the_servers_clock_says(world: World) -> None:
+    fault = world.cvat.faults.stall(RUN, seconds=60)
+    asking = Asking(world.call, world.function, start_of(world))
+    world.cvat.wait_for_calls(RUN)
+    assert world.cvat.requests() == []
+    world.cvat.advance(61)
+    world.cvat.wait_for_request(world.function, "queued")
+    assert fault.taken() == 1
+    assert asking.waits
+
+
+def test_a_stall_after_holds_back_what_is_done(world: World) -> None:
+    world.cvat.faults.stall(RUN, seconds=60, when="after")
+    asking = Asking(world.call, world.function, start_of(world))
+    world.cvat.wait_for_request(world.function, "queued")
+    request = world.agent().acquire()
+    assert request is not None
+    assert world.agent().report(request["ar_id"], "complete", states=["s"]).status == 204
+    assert asking.waits
+    world.cvat.advance(61)
     assert asking.answer().json() == {"states": ["s"]}
-    assert fault.taken() == 0
 
 
 def test_a_stall_without_end_lasts_until_released(world: World) -> None:
-    world.cvat.faults.stall("POST /api/functions/{id}/run")
-    asking = Asking(
-        world.call, world.function, {"type": "track", "task": world.task, "frame": 1, "states": ["s"]}
-    )
-    world.cvat.wait_for_calls("POST /api/functions/{id}/run")
+    world.cvat.faults.stall(RUN)
+    asking = Asking(world.call, world.function, start_of(world))
+    world.cvat.wait_for_calls(RUN)
     world.cvat.advance(1_000_000)
     assert asking.waits
     assert world.cvat.requests() == []
@@ -155,16 +157,15 @@ def test_a_forgotten_function_may_leave_its_stream_silent(world: World) -> None:
 
 
 def test_the_annotator_shows_the_servers_sentence_and_runs_the_action_again(world: World) -> None:
-    run = "POST /api/functions/{id}/run"
-    world.cvat.faults.status(run, 500, detail="The agent is restarting.")
+    world.cvat.faults.status(RUN, 500, detail="The agent is restarting.")
     with Annotator(world.cvat.url, world.ann.username, world.ann.password) as annotator:
         with pytest.raises(RunError, match=r"^The agent is restarting\.$"):
             annotator.track(world.function, world.task, [red_mask(0)], start=0, stop=1)
-        world.cvat.faults.drop_request(run)
+        world.cvat.faults.drop_request(RUN)
         with pytest.raises(RunError, match="Could not reach the server"):
             annotator.track(world.function, world.task, [red_mask(0)], start=0, stop=1)
-    world.cvat.faults.status(run, 502, times=1)
-    world.cvat.faults.ingress(run, 504, times=1)
+    world.cvat.faults.status(RUN, 502, times=1)
+    world.cvat.faults.ingress(RUN, 504, times=1)
     stubborn = Annotator(world.cvat.url, world.ann.username, world.ann.password, retries=1)
     with stubborn, pytest.raises(RunError, match="504 Gateway Timeout") as failure:
         stubborn.track(world.function, world.task, [red_mask(0)], start=0, stop=1)

@@ -214,6 +214,14 @@ def test_anything_can_be_put_into_a_queue_for_a_test(world: World) -> None:
     world.agent().report(request["ar_id"], "fail", exc_info="This agent tracks.")
     assert world.cvat.request(record.key).exc_info == "This agent tracks."
 
+    world.cvat.submit(
+        world.function, {"type": "track", "task": world.task, "frame": 99, "states": ["s"]}, "ann"
+    )
+    request = world.agent().acquire()
+    assert request is not None
+    refused = world.agent().report(request["ar_id"], "complete", states=["s"], shapes=[None])
+    assert (refused.status, refused.json()) == (400, ["Incorrect requested frame number: 99"])
+
 
 def test_the_event_stream_tells_of_new_requests(world: World) -> None:
     world.cvat.set_streams(retry_milliseconds=250, keep_alive_seconds=20)
