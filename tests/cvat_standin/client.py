@@ -37,6 +37,8 @@ from tests.cvat_standin.fault_control import FaultControl
 from tests.cvat_standin.journal import LogEntry
 from tests.cvat_standin.waiting import wait_for
 
+__all__ = ["CVAT", "Account", "wait_for"]
+
 _FUNCTIONS = TypeAdapter(list[FunctionRecord])
 _REQUESTS = TypeAdapter(list[RequestRecord])
 _LOG = TypeAdapter(list[LogEntry])
