@@ -6,7 +6,7 @@ packages=(
   redis-server                                     # the agent's tests, and the cluster's Redis image
   iproute2 iptables conntrack procps util-linux    # nodes in network namespaces
   containerd runc containernetworking-plugins      # pods
-  buildah debootstrap                              # images
+  buildah skopeo debootstrap                       # images
 )
 missing=()
 for package in "${packages[@]}"; do

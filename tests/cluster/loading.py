@@ -7,10 +7,13 @@ import tarfile
 from pathlib import Path
 from typing import IO, Any
 
+from tests.cluster import oci
 from tests.cluster.commands import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.node import Node
 
+# Manifests are always sent: containerd looks for them in the archive.
+_SMALL = 1 << 16
 _OCI_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 
@@ -70,17 +73,7 @@ def _send(stream: IO[bytes], layout: Path, index: dict[str, Any], present: set[s
         member = tarfile.TarInfo("index.json")
         member.size = len(data)
         archive.addfile(member, io.BytesIO(data))
-        for described in index["manifests"]:
-            archive.add(_blob(layout, described["digest"]), _blob_name(described["digest"]))
-            manifest = json.loads(_blob(layout, described["digest"]).read_text())
-            for part in (manifest["config"], *manifest["layers"]):
-                if part["digest"] not in present:
-                    archive.add(_blob(layout, part["digest"]), _blob_name(part["digest"]))
-
-
-def _blob(layout: Path, digest: str) -> Path:
-    return layout / _blob_name(digest)
-
-
-def _blob_name(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
+        for digest in oci.reachable(layout):
+            path = oci.blob(layout, digest)
+            if digest not in present or path.stat().st_size < _SMALL:
+                archive.add(path, str(path.relative_to(layout)))

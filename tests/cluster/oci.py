@@ -1,4 +1,4 @@
-"""Images of one static program each, written as OCI archives without a builder: pause and CoreDNS."""
+"""The OCI image layout: reading it, and writing images of one static program each, without a builder."""
 
 import hashlib
 import io
@@ -48,6 +48,21 @@ def write_program_image(archive: Path, program: str) -> None:
     files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
     files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [named]}).encode()
     archive.write_bytes(_tar(files, mode=0o644))
+
+
+def reachable(layout: Path) -> list[str]:
+    """The digests of the manifests, configurations and layers of the images in an OCI layout folder."""
+    digests: list[str] = []
+    for described in json.loads((layout / "index.json").read_text())["manifests"]:
+        manifest = json.loads(blob(layout, described["digest"]).read_text())
+        digests.append(described["digest"])
+        digests += [part["digest"] for part in (manifest["config"], *manifest["layers"])]
+    return digests
+
+
+def blob(layout: Path, digest: str) -> Path:
+    """Where a layout keeps the content of that digest."""
+    return layout / "blobs" / digest.replace(":", "/")
 
 
 def _digest(data: bytes) -> str:
