@@ -7,31 +7,19 @@ Deleted frames are passed over. A correction is a new shape and the action again
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.cookies import SimpleCookie
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import urllib3
-
+from tests.cvat_standin.page import PageSession, RunError
 from tests.cvat_standin.shapes import Shape
 
 __all__ = ["Annotator", "FunctionChoice", "RunError", "Shape", "Track", "TrackedFrame"]
 
 MAX_SHAPES_PER_REQUEST = 32
-
-
-class RunError(Exception):
-    """The server refused or failed a call; the message is its own sentence, as the page shows it."""
-
-    def __init__(self, sentence: str, status: int | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
-        """The HTTP status; None when there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +81,10 @@ class Annotator:
         `call_seconds` is the patience with one call, `retries` how often an action is run again after an
         error.
         """
-        self._url = url.rstrip("/")
+        self._page = PageSession(url, organization=organization, ca_file=ca_file, call_seconds=call_seconds)
         self._username = username
         self._password = password
         self._retries = retries
-        self._pool = urllib3.PoolManager(
-            retries=False,
-            timeout=urllib3.Timeout(connect=10, read=call_seconds),
-            ca_certs=str(ca_file) if ca_file else None,
-        )
-        self._headers = {"Accept": "application/vnd.cvat+json"}
-        if organization is not None:
-            self._headers["X-Organization"] = organization
 
     def __enter__(self) -> Self:
         self.login()
@@ -113,25 +93,18 @@ class Annotator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.clear()
+        self._page.close()
 
     def login(self) -> None:
         """Sign in with the password. Raises `RunError`."""
-        answer = self._send(
-            "POST", "/api/auth/login", {"username": self._username, "password": self._password}
-        )
-        cookies = SimpleCookie()
-        for header in answer.headers.getlist("Set-Cookie"):
-            cookies.load(header)
-        self._headers["Cookie"] = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
-        self._headers["X-CSRFToken"] = cookies["csrftoken"].value
+        self._page.login(self._username, self._password)
 
     def trackers(self) -> list[FunctionChoice]:
         """The trackers that the page offers. Raises `RunError`."""
         found: list[FunctionChoice] = []
         page: int | None = 1
         while page is not None:
-            answer = self._get(f"/api/functions?page={page}&page_size=100")
+            answer = self._page.get(f"/api/functions?page={page}&page_size=100")
             found += [
                 FunctionChoice(item["id"], item["name"], tuple(item["supported_shape_types"]))
                 for item in answer["results"]
@@ -213,8 +186,7 @@ class Annotator:
 
     def run(self, function_id: int, params: Mapping[str, Any]) -> dict[str, Any]:
         """One `POST /api/functions/{id}/run`. Raises `RunError` with the server's sentence."""
-        answer = self._send("POST", f"/api/functions/{function_id}/run", params)
-        return _object(answer)
+        return self._page.post(f"/api/functions/{function_id}/run", params)
 
     def _run_action(
         self,
@@ -224,7 +196,7 @@ class Annotator:
         span: range,
         on_frame: OnFrame,
     ) -> list[TrackedFrame]:
-        deleted = set(self._get(f"/api/tasks/{common['task']}/data/meta")["deleted_frames"])
+        deleted = set(self._page.get(f"/api/tasks/{common['task']}/data/meta")["deleted_frames"])
         start = span[0]
         began = time.perf_counter()
         states = [
@@ -251,20 +223,6 @@ class Annotator:
             on_frame(frames[-1])
         return frames
 
-    def _get(self, path: str) -> dict[str, Any]:
-        return _object(self._send("GET", path))
-
-    def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        try:
-            answer = self._pool.request(method, self._url + path, json=body, headers=self._headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise RunError(f"Could not reach the server: {error}") from error
-        if answer.status >= 400:
-            raise RunError(_sentence(answer), answer.status)
-        return answer
-
 
 def _groups(shapes: Sequence[Shape]) -> list[Sequence[Shape]]:
     size = MAX_SHAPES_PER_REQUEST
@@ -273,23 +231,3 @@ def _groups(shapes: Sequence[Shape]) -> list[Sequence[Shape]]:
 
 def _milliseconds_since(began: float) -> float:
     return 1000 * (time.perf_counter() - began)
-
-
-def _object(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    data = json.loads(answer.data)
-    if not isinstance(data, dict):
-        raise RunError("The server's answer is not a JSON object.", answer.status)
-    return data
-
-
-def _sentence(answer: urllib3.BaseHTTPResponse) -> str:
-    """What the page shows of an error: the server's text where there is one."""
-    fallback = f"{answer.status} {answer.reason or 'error'}"
-    try:
-        data = json.loads(answer.data)
-    except ValueError:
-        return fallback
-    if isinstance(data, dict):
-        text = data.get("detail") or data.get("message")
-        return str(text) if text else json.dumps(data)
-    return str(data[0]) if isinstance(data, list) and data else str(data) or fallback
