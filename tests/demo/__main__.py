@@ -1,7 +1,7 @@
 """`python -m tests.demo`: the demo from the cluster to the pictures; `make demo` runs it.
 
-Environment: KEEP=1 leaves everything running in the end; SAM2_TRACKER_KUBECONFIG names a cluster to use instead
-of a local one, IMAGE_REGISTRY then where the images are pushed.
+Environment: KEEP=1 leaves everything running in the end; SAM2_TRACKER_KUBECONFIG names a cluster to use
+instead of a local one, IMAGE_REGISTRY then where the images are pushed.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def push() -> Images:
     if not registry:
         raise DemoError(
             "your cluster cannot see images that are built here",
-            advice=f"name a registry that both reach: {REGISTRY}=registry.example.com/me make demo KUBECONFIG=...",
+            advice=f"name a registry that both reach: make demo KUBECONFIG=... {REGISTRY}=example.com/me",
         )
     built.build()
     images = Images(registry)
