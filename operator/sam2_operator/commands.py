@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _POLL_SECONDS = 1.0
 
+_HELM = "helm"
+"""Helm's own field manager. On install Helm applies the chart's CRDs without force: fields of a CRD that
+stayed from an earlier release must not belong to anybody else, or the install fails with a conflict."""
+
 
 def apply_crds(api: KubeApi, seconds: float) -> int:
     """Apply the CRD of this version and wait until it is served; give the exit status.
@@ -26,7 +30,7 @@ def apply_crds(api: KubeApi, seconds: float) -> int:
     """
     wanted = custom_resource_definition()
     path = f"{_CRDS}/{wanted['metadata']['name']}"
-    api.apply(path, wanted)
+    api.apply(path, wanted, manager=_HELM)
     deadline = time.monotonic() + seconds
     while not _is_established(api, path):
         if time.monotonic() > deadline:
@@ -52,9 +56,10 @@ def delete_trackers(api: KubeApi, namespaces: Sequence[str], seconds: float) -> 
                 _delete(api, path)
                 asked.add(path)
         if time.monotonic() > deadline:
-            sys.stderr.write(
-                f"Still there after {seconds:g} s: {', '.join(left)}. kubectl describe tells why.\n"
+            names = ", ".join(
+                path.removeprefix(f"{TRACKERS}/namespaces/").replace(f"/{PLURAL}/", "/") for path in left
             )
+            sys.stderr.write(f"Still there after {seconds:g} s: {names}. kubectl describe s2t tells why.\n")
             return 1
         time.sleep(_POLL_SECONDS)
     sys.stdout.write(f"{len(asked)} SAM2Trackers deleted\n")

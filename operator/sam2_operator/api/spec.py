@@ -92,7 +92,11 @@ class FunctionSpec(ApiModel):
     shape_types: Annotated[list[ShapeType], Field(min_length=1, max_length=3)] = Field(
         ["mask", "polygon"],
         description="Which shapes can be tracked.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        # Not of list type set: a server-side apply would add to the default instead of replacing it.
+        json_schema_extra={
+            "x-kubernetes-list-type": "atomic",
+            **rules(("self.all(one, self.exists_one(other, other == one))", "name each shape once")),
+        },
     )
     id: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(
         None,

@@ -7,6 +7,8 @@ differs is left alone until it, or the wish, changes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,7 @@ def _digest(wanted: Manifest) -> str:
 
 
 def _version(live: Manifest) -> str:
-    """Give what changes when the object's wish changes: not when a controller writes its status."""
-    metadata = live["metadata"]
-    return f"{metadata['uid']}/{metadata.get('generation') or metadata['resourceVersion']}"
+    """Give a digest of all that people edit: not of the status, which controllers write."""
+    metadata = {key: live["metadata"].get(key) for key in ("uid", "labels", "annotations", "ownerReferences")}
+    edited = {**{key: value for key, value in live.items() if key != "status"}, "metadata": metadata}
+    return hashlib.sha256(json.dumps(edited, sort_keys=True).encode()).hexdigest()

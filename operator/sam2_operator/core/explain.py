@@ -70,7 +70,7 @@ def _failed(workload: Workload) -> Problem | None:
 
 def _unschedulable(workload: Workload) -> Problem | None:
     pod = workload.pod
-    if pod is None or pod.unschedulable is None:
+    if pod is None or pod.running or pod.unschedulable is None:
         return None
     return Problem(
         "Unschedulable",

@@ -60,14 +60,14 @@ class KubeApi:
         while True:
             full = {**query, "limit": "500", **({"continue": token} if token else {})}
             page = self.call("GET", path, query=full, accept=accept)
-            items.extend(page.get("items", []))
+            items.extend(page.get("items") or [])  # null, when there are none
             token = page.get("metadata", {}).get("continue", "")
             if not token:
                 return items
 
-    def apply(self, path: str, wanted: Manifest) -> Manifest:
+    def apply(self, path: str, wanted: Manifest, manager: str = FIELD_MANAGER) -> Manifest:
         """Server-side apply; what others set of the wanted fields is taken over."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
         return self.call("PATCH", path, query=query, body=wanted, content_type=APPLY)
 
     def call(

@@ -1,0 +1,111 @@
+"""A real API server, a real Redis and the CVAT stand-in, around an operator of each test's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import kubernetes
+import pytest
+import yaml
+
+from sam2_operator.adapters.kube.api import KubeApi
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from sam2_operator.settings import Settings
+from tests.cluster.fixtures import RunningControlPlane, control_plane
+from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.cvat_standin.client import CVAT
+from tests.cvat_standin.fixtures import cvat
+from tests.redis_server import RedisServer
+
+__all__ = ["control_plane", "cvat"]
+
+REPOSITORY = Path(__file__).parents[2]
+ADMIN_PASSWORD = "admin-password"
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SAM2_OPERATOR_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: RunningControlPlane) -> RunningControlPlane:
+    """The control plane, with the CRD."""
+    for document in yaml.safe_load_all((REPOSITORY / "crds/sam2trackers.yaml").read_text()):
+        control_plane.kubectl.apply(document)
+    control_plane.kubectl("wait", "--for=condition=Established", "crd/sam2trackers.sam2.dev", "--timeout=30s")
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
+    configuration = kubernetes.client.Configuration()
+    kubernetes.config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
+    client = kubernetes.client.ApiClient(configuration)
+    yield KubeApi(client)
+    client.rest_client.pool_manager.clear()
+
+
+@pytest.fixture
+def namespace(cluster: RunningControlPlane) -> Iterator[Namespace]:
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    yield Namespace(name, cluster.kubectl)
+    for each in cluster.kubectl.get("-n", name, "s2t")["items"]:
+        patch = '{"metadata":{"finalizers":null}}'
+        cluster.kubectl.run("-n", name, "patch", "s2t", each["metadata"]["name"], "--type=merge", "-p", patch)
+    cluster.kubectl.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def acl_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis as the chart installs it: users in a file, one of them the administrator."""
+    users = tmp_path / "users.acl"
+    users.write_text(f"user default on nopass ~* &* +@all\nuser admin on >{ADMIN_PASSWORD} ~* &* +@all\n")
+    server = RedisServer(tmp_path, "--aclfile", str(users))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def store(acl_redis: RedisServer) -> RedisStateStore:
+    url = f"redis://admin@127.0.0.1:{acl_redis.port}/0"
+    return RedisStateStore(
+        Administrator(url, password=lambda: ADMIN_PASSWORD, ca_pem=lambda: None, manages_users=True)
+    )
+
+
+@pytest.fixture
+def operator(api: KubeApi, store: RedisStateStore) -> Operator:
+    return Operator.start(Settings(agent_image="sam2-tracker-agent:test"), api, store)
+
+
+@pytest.fixture
+def annotation(cvat: CVAT, namespace: Namespace) -> CVAT:
+    """A CVAT with an account, whose credentials are in the namespace."""
+    namespace.make_secret("cvat", token=cvat.add_user("ann").token)
+    return cvat
+
+
+_addresses = itertools.count(2)
+
+
+@pytest.fixture
+def agent() -> Iterator[Callable[[], SpeakingAgent]]:
+    """Starts agents that speak, each at an address of its own."""
+    with ExitStack() as stack:
+
+        def start() -> SpeakingAgent:
+            address = f"127.{os.getpid() % 250 + 1}.{next(_addresses) // 250}.{next(_addresses) % 250 + 2}"
+            return stack.enter_context(SpeakingAgent(address))
+
+        yield start

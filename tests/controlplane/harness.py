@@ -1,0 +1,268 @@
+"""What the control-plane tests share: an operator of the test's own, whose time they move and whose calls they cut."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from sam2_operator import wiring
+from sam2_operator.adapters.agents import HttpAgents
+from sam2_operator.adapters.clock import SystemClock
+from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.kube.api import KubeApi
+from sam2_operator.adapters.kube.objects import Kube
+from sam2_operator.adapters.metrics import OperatorMetrics
+from sam2_operator.adapters.statestore import RedisStateStore
+from sam2_operator.core.environment import PORT
+from sam2_operator.errors import ConflictError
+from sam2_operator.reconcile import Outcome, Reconciler
+from sam2_operator.settings import Settings
+from tests.cluster.kubectl import Kubectl
+
+
+class MovableClock:
+    """The port `Clock`: the machine's time, which tests set forward."""
+
+    def __init__(self) -> None:
+        self._system = SystemClock()
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        return self._system.now() + self._offset
+
+    def monotonic(self) -> float:
+        return self._system.monotonic() + self._offset.total_seconds()
+
+    def advance(self, seconds: float) -> None:
+        self._offset += timedelta(seconds=seconds)
+
+
+class OperatorKilledError(BaseException):
+    """The operator's process ended here; nothing of it may catch this."""
+
+
+@dataclass
+class Fuse:
+    """Ends the operator before or after one of its calls to the outside, by their number."""
+
+    at: int | None = None
+    after: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def wrap(self, target: Any, name: str) -> Any:
+        return _Fused(target, self, name)
+
+    def around(self, name: str, call: Callable[[], Any]) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        if number == self.at and not self.after:
+            raise OperatorKilledError(f"before {name}")
+        result = call()
+        if number == self.at:
+            raise OperatorKilledError(f"after {name}")
+        return result
+
+
+class _Fused:
+    """A port whose methods pass the fuse."""
+
+    def __init__(self, target: Any, fuse: Fuse, name: str) -> None:
+        self._target, self._fuse, self._name = target, fuse, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self._target, attribute)
+        if not callable(value):
+            return value
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            result = self._fuse.around(f"{self._name}.{attribute}", lambda: value(*arguments, **named))
+            return self._fuse.wrap(result, "session") if attribute == "session" else result
+
+        return called
+
+
+@dataclass
+class Operator:
+    """One operator process, without the process: `restart` loses all that it had in memory."""
+
+    settings: Settings
+    world: wiring.World
+    clock: MovableClock
+    reconciler: Reconciler
+    restarts: int = 0
+
+    @classmethod
+    def start(cls, settings: Settings, api: KubeApi, store: RedisStateStore) -> Operator:
+        clock = MovableClock()
+        kube = Kube(api, clock, settings.namespaces, "operator-0")
+        world = wiring.World(kube, kube, SdkCvat(), store, HttpAgents(clock), clock, OperatorMetrics())
+        return cls(settings, world, clock, wiring.reconciler(settings, world, "operator-0"))
+
+    def restart(self, fuse: Fuse | None = None) -> None:
+        self.restarts += 1
+        world = self.world
+        if fuse is not None:
+            world = replace(
+                world,
+                kube=fuse.wrap(world.kube, "kube"),
+                secrets=fuse.wrap(world.secrets, "secrets"),
+                cvat=fuse.wrap(world.cvat, "cvat"),
+                store=fuse.wrap(world.store, "store"),
+            )
+        self.reconciler = wiring.reconciler(self.settings, world, f"operator-{self.restarts}")
+
+    def reconcile(self, namespace: str, name: str = "cars") -> Outcome:
+        """Reconcile once, and again when somebody else was faster."""
+        while True:
+            try:
+                return self.reconciler.reconcile(namespace, name)
+            except ConflictError:
+                continue
+
+    def settle(self, namespace: str, name: str = "cars", *, times: int = 3) -> Outcome:
+        """Reconcile as often as it takes for one change to lead to the next."""
+        for _ in range(times):
+            outcome = self.reconcile(namespace, name)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace of the test's own, and what users do in it."""
+
+    name: str
+    kubectl: Kubectl
+
+    def apply_tracker(self, url: str, name: str = "cars", **spec: Any) -> None:
+        self.kubectl.apply(tracker_manifest(self.name, url, name, **spec))
+
+    def make_secret(self, name: str, **data: str) -> None:
+        self.kubectl.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": self.name},
+                "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+            }
+        )
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        return self.kubectl.get("-n", self.name, kind, name)
+
+    def exists(self, kind: str, name: str) -> bool:
+        return self.kubectl.run("-n", self.name, "get", kind, name).returncode == 0
+
+    def delete(self, kind: str, name: str, *options: str) -> None:
+        self.kubectl("-n", self.name, "delete", kind, name, *options)
+
+    def patch(self, kind: str, name: str, patch: dict[str, Any], *options: str) -> None:
+        self.kubectl("-n", self.name, "patch", kind, name, "--type=merge", "-p", json.dumps(patch), *options)
+
+    def status(self, name: str = "cars") -> dict[str, Any]:
+        status: dict[str, Any] = self.get("s2t", name).get("status", {})
+        return status
+
+    def condition(self, kind: str, name: str = "cars") -> dict[str, Any]:
+        return next(each for each in self.status(name)["conditions"] if each["type"] == kind)
+
+    def pod_status(self, status: dict[str, Any], name: str = "cars-agent-0") -> None:
+        """Say of the pod what a scheduler and a kubelet would."""
+        self.patch("pod", name, {"status": status}, "--subresource=status")
+
+
+def tracker_manifest(namespace: str, url: str, name: str = "cars", **spec: Any) -> dict[str, Any]:
+    """The usual tracker, with parts of its spec laid over."""
+    usual: dict[str, Any] = {
+        "cvat": {"url": url, "credentialsSecretRef": {"name": "cvat"}},
+        "model": {"id": "facebook/sam2.1-hiera-tiny", "device": "cpu"},
+    }
+    for part, value in spec.items():
+        usual[part] = {**usual.get(part, {}), **value} if isinstance(value, dict) else value
+    return {
+        "apiVersion": "sam2.dev/v1alpha1",
+        "kind": "SAM2Tracker",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": usual,
+    }
+
+
+class SpeakingAgent(AbstractContextManager["SpeakingAgent"]):
+    """An agent as far as the operator meets it: GET /status at an address of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.status: dict[str, Any] = {
+            "version": "0.1.0",
+            "phase": "Serving",
+            "ready": True,
+            "reason": "Serving",
+            "message": "The agent serves.",
+            "leaseHeld": True,
+            "leaseEpoch": 1,
+            "cvatAnsweredSecondsAgo": 0.5,
+            "redisAnsweredSecondsAgo": 0.5,
+            "modelFingerprint": "abc",
+        }
+        agent = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(agent.status).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer((address, PORT), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def says(self, **fields: Any) -> None:
+        self.status = {**self.status, **fields}
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def running(address: str, *, ready: bool = True) -> dict[str, Any]:
+    """The status of a pod whose container runs."""
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": "True" if ready else "False"},
+        ],
+        "containerStatuses": [
+            container_status({"running": {"startedAt": "2026-01-01T00:00:00Z"}}, ready=ready),
+        ],
+    }
+
+
+def container_status(
+    state: dict[str, Any], *, ready: bool = False, restarts: int = 0, last: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The status of the agent's container."""
+    return {
+        "name": "agent",
+        "image": "sam2-tracker-agent:test",
+        "imageID": "",
+        "ready": ready,
+        "started": ready,
+        "restartCount": restarts,
+        "state": state,
+        "lastState": last or {},
+    }

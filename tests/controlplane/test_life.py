@@ -1,0 +1,187 @@
+"""A tracker's life on a real API server: made, served, changed, repaired, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.controlplane.harness import Namespace, Operator, SpeakingAgent, running
+from tests.cvat_standin.client import CVAT, wait_for
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.controlplane
+
+
+def start_agent(namespace: Namespace, agent: SpeakingAgent) -> None:
+    """Let the pod run, as a scheduler and a kubelet would."""
+    wait_for(lambda: namespace.exists("pod", "cars-agent-0"), "the pod")
+    wait_for(
+        lambda: (
+            namespace.get("pod", "cars-agent-0")["metadata"]["labels"]["controller-revision-hash"]
+            == namespace.get("statefulset", "cars-agent")["status"].get("updateRevision")
+        ),
+        "the pod's revision",
+    )
+    namespace.pod_status(running(agent.address))
+
+
+def test_an_applied_tracker_is_registered_once_and_becomes_ready(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+
+    (function,) = annotation.functions()
+    assert (function.name, function.kind, function.provider) == ("cars", "tracker", "native")
+    assert namespace.status()["functionID"] == function.id
+    assert namespace.condition("FunctionRegistered")["status"] == "True"
+    assert namespace.condition("StateStoreReachable")["status"] == "True"
+    assert namespace.condition("Ready")["status"] == "False"
+    for kind in ("statefulset", "serviceaccount", "networkpolicy"):
+        assert namespace.exists(kind, "cars-agent")
+    assert namespace.exists("secret", "cars-state")
+
+    start_agent(namespace, agent())
+    assert operator.settle(namespace.name).ready
+    namespace.kubectl("-n", namespace.name, "wait", "--for=condition=Ready", "s2t/cars", "--timeout=5s")
+    assert annotation.count("POST /api/functions") == 1
+
+
+def test_a_quiet_cluster_sees_no_write(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, agent())
+    operator.settle(namespace.name)
+    kinds = ("s2t", "statefulset", "serviceaccount", "networkpolicy", "secret", "pod")
+    names = dict.fromkeys(kinds, "cars-agent") | {"s2t": "cars", "secret": "cars-state", "pod": "cars-agent-0"}
+
+    def versions() -> list[str]:
+        return [namespace.get(kind, names[kind])["metadata"]["resourceVersion"] for kind in kinds]
+
+    before, events = versions(), len(namespace.kubectl.get("-n", namespace.name, "events")["items"])
+    operator.clock.advance(3600)
+    operator.settle(namespace.name, times=5)
+    operator.restart()
+    operator.settle(namespace.name, times=5)
+    assert versions() == before
+    assert len(namespace.kubectl.get("-n", namespace.name, "events")["items"]) == events
+
+
+def test_a_function_deleted_in_cvat_is_registered_again(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    first = namespace.status()["functionID"]
+    annotation.forget_function(first)
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    assert function.id != first
+    assert namespace.status()["functionID"] == function.id
+    environment = namespace.get("statefulset", "cars-agent")["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "SAM2_AGENT_FUNCTION_ID", "value": str(function.id)} in environment
+
+
+@pytest.mark.parametrize("kind", ["statefulset", "serviceaccount", "networkpolicy", "secret"])
+def test_what_is_deleted_comes_back(
+    annotation: CVAT, namespace: Namespace, operator: Operator, kind: str
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    name = "cars-state" if kind == "secret" else "cars-agent"
+    before = namespace.get(kind, name)
+    namespace.delete(kind, name)
+    operator.settle(namespace.name)
+    after = namespace.get(kind, name)
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after.get("spec") == before.get("spec")
+    assert after.get("data") == before.get("data")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "patch"),
+    [
+        ("statefulset", "cars-agent", {"spec": {"replicas": 3}}),
+        ("statefulset", "cars-agent", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
+        ("statefulset", "cars-agent", {"metadata": {"labels": {"app.kubernetes.io/instance": "bikes"}}}),
+        ("serviceaccount", "cars-agent", {"automountServiceAccountToken": True}),
+        ("networkpolicy", "cars-agent", {"spec": {"policyTypes": ["Egress"]}}),
+        ("secret", "cars-state", {"data": {"url": "eA=="}}),
+    ],
+)
+def test_what_is_edited_is_repaired(
+    annotation: CVAT, namespace: Namespace, operator: Operator, kind: str, name: str, patch: dict[str, object]
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+
+    def state() -> dict[str, object]:
+        live = namespace.get(kind, name)
+        return {key: live.get(key) for key in ("spec", "data", "automountServiceAccountToken")} | {
+            "labels": live["metadata"]["labels"]
+        }
+
+    before = state()
+    namespace.patch(kind, name, patch)
+    assert state() != before
+    operator.settle(namespace.name)
+    assert state() == before
+
+
+def test_a_changed_function_is_replaced_and_the_old_one_deleted(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    first = namespace.status()["functionID"]
+    namespace.apply_tracker(annotation.url, function={"name": "Cars and bikes", "shapeTypes": ["mask"]})
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    assert (function.name, function.supported_shape_types) == ("Cars and bikes", ["mask"])
+    assert function.id != first
+    assert namespace.status().get("obsoleteFunctionIDs", []) == []
+
+
+def test_suspending_stops_the_agent_and_keeps_the_function(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    namespace.apply_tracker(annotation.url, suspend=True)
+    operator.settle(namespace.name)
+    assert namespace.get("statefulset", "cars-agent")["spec"]["replicas"] == 0
+    assert namespace.condition("Ready")["reason"] == "Suspended"
+    assert len(annotation.functions()) == 1
+
+
+@pytest.mark.parametrize(("policy", "left"), [("Delete", 0), ("Retain", 1)])
+def test_deleting_removes_agent_function_and_state(
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    acl_redis: RedisServer,
+    policy: str,
+    left: int,
+) -> None:
+    namespace.apply_tracker(annotation.url, function={"deletionPolicy": policy})
+    operator.settle(namespace.name)
+    uid = namespace.get("s2t", "cars")["metadata"]["uid"]
+    with acl_redis.client() as client:
+        client.set(f"s2t:{{{uid}}}:answer", "mine")
+        client.set("s2t:{other}:answer", "not mine")
+        assert f"s2t-{uid}" in client.acl_users()
+    namespace.delete("s2t", "cars", "--wait=false")
+
+    def gone() -> bool:
+        operator.reconcile(namespace.name)
+        return not namespace.exists("s2t", "cars")
+
+    wait_for(gone, "the tracker's end")
+    assert not namespace.exists("statefulset", "cars-agent")
+    assert len(annotation.functions()) == left
+    with acl_redis.client() as client:
+        assert client.keys() == [b"s2t:{other}:answer"]
+        assert f"s2t-{uid}" not in client.acl_users()
