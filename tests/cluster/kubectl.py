@@ -33,7 +33,7 @@ class Kubectl:
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it, however it ends."""
         return subprocess.run(
-            [str(_program()), *arguments],
+            [str(program()), *arguments],
             env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
             input=stdin,
             capture_output=True,
@@ -52,7 +52,7 @@ class Kubectl:
         self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
 
 
-def _program() -> Path:
+def program() -> Path:
     """The built one; the machine's own where none was built, because the cluster is the user's."""
     built = binaries.program("kubectl")
     if built.exists():

@@ -16,15 +16,17 @@ from typing import NoReturn
 from tests.cluster.errors import ClusterError
 from tests.cluster.places import REPOSITORY
 from tests.cluster.progress import say, step
+from tests.cluster.targets import Target
 from tests.demo.clips import real_footage, synthetic
 from tests.demo.encode import write_gif, write_mp4
 from tests.demo.errors import DemoError
 from tests.demo.film import FRAMES_PER_SECOND, film
+from tests.demo.images import Images, bring
 from tests.demo.reference import reference
 from tests.demo.session import Session
 from tests.demo.stage import staged
 from tests.demo.table import table
-from tests.demo.target import target
+from tests.demo.target import borrowed
 from tests.demo.verdict import Verdict, iou_curves
 
 KILL_AT, DELETE_AT = 18, 48
@@ -39,7 +41,7 @@ def run() -> list[str]:
         clip, footage = synthetic(), real_footage()
     with step("SAM2's own predictor on the video, without CVAT"):
         own = iou_curves(clip, reference(clip))
-    with target() as cluster, staged(cluster) as stage:
+    with borrowed() as target, staged(target.kubectl, _bring(target)) as stage:
         with step(
             f"the annotator tracks {len(clip.targets)} objects over {len(clip.jpegs)} frames, no kills"
         ):
@@ -57,6 +59,11 @@ def run() -> list[str]:
         _show(filmed, None, "footage", f"{len(footage.jpegs)} frames tracked")
     print(table(verdict), flush=True)
     return verdict.complaints()
+
+
+def _bring(target: Target) -> Images:
+    with step("images: build what changed, bring them to the cluster"):
+        return bring(target)
 
 
 def _show(session: Session, verdict: Verdict | None, name: str, closing: str) -> None:

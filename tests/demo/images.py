@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 
 from tests.cluster import images as built
-from tests.cluster.cluster import local
 from tests.cluster.commands import run
 from tests.cluster.errors import ClusterError
+from tests.cluster.targets import Target
 from tests.demo.errors import DemoError
 
 REGISTRY = "IMAGE_REGISTRY"
@@ -25,43 +25,37 @@ class Images:
     @property
     def operator(self) -> str:
         """The operator's image."""
-        return self._reference("sam2-tracker-operator")
+        return self.reference("sam2-tracker-operator")
 
     @property
     def standin(self) -> str:
         """The image of CVAT's stand-in."""
-        return self._reference("cvat-standin")
+        return self.reference("cvat-standin")
+
+    def reference(self, name: str) -> str:
+        """Registry, name and tag of one of the project's images."""
+        return f"{self.registry}/{name}:{built.version()}" if self.registry else built.IMAGES[name].tag
 
     def chart_values(self) -> list[str]:
         """Helm's options that choose these images."""
-        parts = {
-            "operator": "sam2-tracker-operator",
-            "agent": "sam2-tracker-agent",
-            "redis": "sam2-tracker-redis",
-        }
-        return [
-            f"--set-string={part}.image.{key}={value}"
-            for part, name in parts.items()
-            for key, value in zip(("repository", "tag"), self._reference(name).rsplit(":", 1), strict=True)
-        ]
-
-    def _reference(self, name: str) -> str:
-        tag = built.IMAGES[name].tag
-        return f"{self.registry}/{name}:{built.version()}" if self.registry else tag
+        options = []
+        for part in ("operator", "agent", "redis"):
+            repository, tag = self.reference(f"sam2-tracker-{part}").rsplit(":", 1)
+            options += [
+                f"--set-string={part}.image.repository={repository}",
+                f"--set-string={part}.image.tag={tag}",
+            ]
+        return options
 
 
-def load() -> Images:
-    """Build what is not up to date, and import it into the local cluster's nodes."""
-    for name in built.IMAGES:
-        local().load_image(built.export(name))
-    return Images()
+def bring(target: Target) -> Images:
+    """Build what is not up to date; give it to the local cluster's nodes, or push it to a registry.
 
-
-def push() -> Images:
-    """Build what is not up to date, and push it to the registry that the environment names.
-
-    Raises `DemoError` when it names none, or the push fails.
+    Raises `DemoError` when the cluster is another and the environment names no registry, or the push fails.
     """
+    if target.local:
+        target.load(built.IMAGES)
+        return Images()
     registry = os.environ.get(REGISTRY, "").rstrip("/")
     if not registry:
         raise DemoError(
@@ -70,14 +64,17 @@ def push() -> Images:
         )
     built.build()
     images = Images(registry)
-    engine = next((name for name in ("docker", "podman", "buildah") if shutil.which(name)), "docker")
-    for name, image in built.IMAGES.items():
-        target = images._reference(name)
-        try:
-            run([engine, "tag", image.tag, target])
-            run([engine, "push", target])
-        except ClusterError as error:
-            raise DemoError(
-                f"{target} could not be pushed: {error}", advice=f"sign in first: {engine} login {registry}"
-            ) from error
+    for name in built.IMAGES:
+        _push(built.IMAGES[name].tag, images.reference(name), registry)
     return images
+
+
+def _push(tag: str, reference: str, registry: str) -> None:
+    engine = next((name for name in ("docker", "podman", "buildah") if shutil.which(name)), "docker")
+    try:
+        run([engine, "tag", tag, reference])
+        run([engine, "push", reference])
+    except ClusterError as error:
+        raise DemoError(
+            f"{reference} could not be pushed: {error}", advice=f"sign in first: {engine} login {registry}"
+        ) from error

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.cluster import binaries
-from tests.cluster.kubectl import Kubectl
+from tests.cluster.kubectl import Kubectl, program
 from tests.demo.errors import DemoError
 
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
@@ -20,7 +19,7 @@ _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 def port_forward(kubectl: Kubectl, namespace: str, service: str, port: int) -> Iterator[str]:
     """Give a URL under which the Service answers while the context lasts."""
     command = [
-        str(binaries.program("kubectl")), "--namespace", namespace, "port-forward", "--address=127.0.0.1",
+        str(program()), "--namespace", namespace, "port-forward", "--address=127.0.0.1",
         f"service/{service}", f":{port}",
     ]  # fmt: skip
     with subprocess.Popen(

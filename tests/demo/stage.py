@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.progress import step
 from tests.cvat_standin.annotator import Annotator, RunError, TrackedFrame
 from tests.cvat_standin.client import CVAT
@@ -14,10 +15,11 @@ from tests.demo.chaos import PodDeletion, ProcessKill, remove_chaos
 from tests.demo.clips import Clip
 from tests.demo.diagnosis import diagnose
 from tests.demo.errors import DemoError
+from tests.demo.images import Images
 from tests.demo.install import NAMESPACE, ORGANIZATION, TRACKER, Account
 from tests.demo.portforward import port_forward
 from tests.demo.session import Interruption, Session, annotate
-from tests.demo.target import Target, keep
+from tests.demo.target import keep
 
 _AGENT, _ANNOTATOR = "agent", "annotator"
 """The accounts in CVAT."""
@@ -29,7 +31,8 @@ _PATIENCE = 180.0
 class Stage:
     """A tracker that is Ready, and CVAT's stand-in at hand."""
 
-    target: Target
+    kubectl: Kubectl
+    images: Images
     cvat: CVAT
     annotator: Annotator
     function_id: int
@@ -47,7 +50,7 @@ class Stage:
         Raises `DemoError` with what the cluster says when an answer does not come.
         """
         task_id = self.cvat.add_task(clip.jpegs, _ANNOTATOR, name=clip.name, organization=ORGANIZATION)
-        kubectl, image = self.target.kubectl, self.target.images.operator
+        kubectl, image = self.kubectl, self.images.operator
         planned: dict[int, Interruption] = {}
         if kill_at is not None:
             planned[kill_at] = ProcessKill(kubectl, self.cvat, self.function_id, image)
@@ -75,9 +78,8 @@ class Stage:
 
 
 @contextmanager
-def staged(target: Target) -> Iterator[Stage]:
+def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
     """Install everything, wait until the tracker is Ready; take it out again unless it is to be kept."""
-    kubectl = target.kubectl
     if install.is_present(kubectl):
         with step("remove what an earlier run left"):
             remove_chaos(kubectl)
@@ -85,11 +87,11 @@ def staged(target: Target) -> Iterator[Stage]:
     had_crd = install.has_crd(kubectl)
     try:
         with step("helm install: operator and Redis"):
-            install.install_chart(kubectl, target.images)
+            install.install_chart(kubectl, images)
         with step("CVAT's stand-in as a pod, the small model on a volume"):
             install.make_namespace(kubectl, NAMESPACE)
-            install.start_standin(kubectl, target.images)
-            install.put_model(kubectl, target.images)
+            install.start_standin(kubectl, images)
+            install.put_model(kubectl, images)
         with (
             port_forward(kubectl, NAMESPACE, install.CVAT, install.CVAT_PORT) as url,
             closing(CVAT(url)) as cvat,
@@ -104,7 +106,7 @@ def staged(target: Target) -> Iterator[Stage]:
                 url, person.username, person.password, organization=ORGANIZATION, call_seconds=_PATIENCE
             )
             with page:
-                yield Stage(target, cvat, page, install.function_id(kubectl))
+                yield Stage(kubectl, images, cvat, page, install.function_id(kubectl))
     finally:
         if not keep():
             with step("remove the tracker and its function, the chart, the namespaces"):
