@@ -65,6 +65,19 @@ def test_a_model_built_anew_for_every_frame_has_the_bits_of_sam2(predictor: Any,
     assert same_bits(ours, propagate(predictor, clip, mask_prompt(clip, 1)))
 
 
+def test_autocast_has_the_bits_of_sam2_under_autocast(
+    predictor: Any, model: BuiltModel, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path, 2_000_001, "medium", 10)
+    prompts = [mask_prompt(clip, 1), box_prompt(clip, 2)]
+
+    ours = track(lambda: Sam2Tracker(model, "bfloat16"), clip.frames, prompts)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs = [propagate(predictor, clip, prompt) for prompt in prompts]
+    assert all(map(same_bits, ours, theirs))
+
+
 def test_an_object_that_leaves_and_returns_is_lost_and_found_as_by_sam2(
     predictor: Any, model: BuiltModel, tmp_path: Path
 ) -> None:

@@ -61,7 +61,7 @@ def inference(device: torch.device, precision: Precision) -> Iterator[None]:
     elsewhere.
 
     Raises:
-        DeviceOutOfMemory: memory ran out.  What could be given back to the device has been.
+        DeviceOutOfMemory: memory ran out, though PyTorch had given its cached blocks back.
         DeviceLost: the accelerator failed otherwise.
     """
     try:
@@ -71,7 +71,6 @@ def inference(device: torch.device, precision: Precision) -> Iterator[None]:
         ):
             yield
     except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
         raise DeviceOutOfMemory(
             f"The memory of {device} is full; give the agent a larger GPU, or a smaller model."
         ) from error
