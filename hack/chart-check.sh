@@ -11,17 +11,22 @@ trap 'rm -rf "$work"' EXIT
 export HELM_CONFIG_HOME=$work/helm HELM_CACHE_HOME=$work/helm HELM_DATA_HOME=$work/helm
 
 python -m tests.cluster build helm kubeconform
-python -m tests.cluster schemas "$cache/schemas"
+schemas=$cache/schemas/$(python -c 'from tests.cluster.binaries import KUBERNETES_VERSION; print(KUBERNETES_VERSION)')
+if [ ! -d "$schemas" ]; then
+  rm -rf "$schemas.part"
+  python -m tests.cluster schemas "$schemas.part"
+  mv "$schemas.part" "$schemas"
+fi
 python -m tests.chart.crd_schema "$work/crds"
 
-conforms() { # reads manifests
-  "$cache/bin/kubeconform" -strict -summary "$@" \
-    -schema-location "$cache/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json" \
-    -schema-location "$work/crds/{{ .Group }}/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json"
+conforms() {
+  "$cache/bin/kubeconform" -strict -summary \
+    -schema-location "$schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json" \
+    -schema-location "$work/crds/{{ .Group }}/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json" "$@"
 }
 
 status=0
-if ! diff -r crds $chart/crds; then
+if ! diff -rq crds $chart/crds; then
   echo "chart: $chart/crds differs from crds: run make generate" >&2
   status=1
 fi
