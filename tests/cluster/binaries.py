@@ -4,19 +4,18 @@ What was built is stamped with a digest of its module, so that a second call tak
 several callers ask at once: one builds, the others wait for it.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import places
 from tests.cluster.errors import ClusterError
+from tests.cluster.locks import held
 from tests.cluster.progress import step
 
 KUBERNETES_VERSION = "v1.34.4"
@@ -94,8 +93,7 @@ def ensure(names: Iterable[str] = tuple(MODULES)) -> None:
     modules = [MODULES[name] for name in names]
     if all(_is_built(module) for module in modules):
         return
-    places.programs().mkdir(parents=True, exist_ok=True)
-    with _build_lock():
+    with held(places.programs() / ".lock", "a build"):
         for module in modules:
             if not _is_built(module):
                 _build(module)
@@ -146,14 +144,3 @@ def _outputs(module: Module, folder: Path) -> dict[str, list[str]]:
         [(name, package)] = module.programs.items()
         return {str(folder / name): [package]}
     return {f"{folder}/": list(module.programs.values())}
-
-
-@contextmanager
-def _build_lock() -> Iterator[None]:
-    with (places.programs() / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step("wait for a build that is under way"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.cluster.commands import run
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.locks import held
 from tests.cluster.node import CONTAINER_LOGS_PLACE, KUBELET_PLACE, SHIMS_PLACE, Node
 from tests.cluster.processes import Processes
 from tests.cluster.progress import step
@@ -72,8 +74,15 @@ class Cluster:
         """Bring it up with that many nodes, or more if it has more; what runs already is left alone."""
         _require_root()
         binaries.ensure(binaries.NODE)
-        if not self.is_up:
-            self.down()
+        with self._held():
+            if not self.is_up:
+                self._down()
+            self._up(count)
+
+    def _held(self) -> AbstractContextManager[None]:
+        return held(self.folder.parent / "cluster.lock", "a change of the local cluster")
+
+    def _up(self, count: int) -> None:
         with step("network namespaces"):
             self.folder.mkdir(parents=True, exist_ok=True)
             plan = self.network
@@ -104,15 +113,21 @@ class Cluster:
         """Import an OCI archive, or an OCI image layout folder, into every node."""
         if not self.is_up:
             raise ClusterError("the local cluster is not up: python -m tests.cluster up")
-        for node in self.nodes:
-            with step(f"{node.name}: import {archive.parent.name}/{archive.name}"):
-                loading.load(node, archive)
+        with self._held():
+            for node in self.nodes:
+                with step(f"{node.name}: import {archive.parent.name}/{archive.name}"):
+                    loading.load(node, archive)
 
     def down(self) -> None:
         """End it. Nothing of it runs or is mounted afterwards; its images stay for the next one."""
+        if (self.folder / network.PLAN).exists():
+            _require_root()
+            with self._held():
+                self._down()
+
+    def _down(self) -> None:
         if not (self.folder / network.PLAN).exists():
             return
-        _require_root()
         with step("take the local cluster down"):
             for node in self.nodes:
                 node.stop()

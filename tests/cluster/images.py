@@ -18,6 +18,7 @@ from tests.cluster import engines, places
 from tests.cluster.commands import run
 from tests.cluster.engines import Engine
 from tests.cluster.errors import ClusterError
+from tests.cluster.locks import held
 from tests.cluster.progress import say, step
 
 PUBLIC_BASE = "python:3.12-slim-bookworm"
@@ -83,7 +84,11 @@ def build(names: Iterable[str] = tuple(IMAGES)) -> None:
     Raises:
         ClusterError: nothing here builds images, or a build failed; with its last words.
     """
-    images = [_named(name) for name in names]
+    with held(_folder() / ".lock", "a build of images"):
+        _build([_named(name) for name in names])
+
+
+def _build(images: Iterable[Image]) -> None:
     folder = _folder()
     engine = engines.find(folder)
     base = _base(engine)
@@ -100,17 +105,21 @@ def build(names: Iterable[str] = tuple(IMAGES)) -> None:
 
 def export(name: str) -> Path:
     """Build an image if need be, and give it as an OCI layout or archive for nodes to import."""
-    image = _named(name)
-    build([name])
-    folder = _folder() / name
+    with held(_folder() / ".lock", "a build of images"):
+        _build([_named(name)])
+        return _export(_named(name))
+
+
+def _export(image: Image) -> Path:
+    folder = _folder() / image.name
     folder.mkdir(exist_ok=True)
-    built = (_folder() / f"{name}.built").read_text()
+    built = (_folder() / f"{image.name}.built").read_text()
     stamp = folder / "exported"
     if stamp.exists():
         digest, _, path = stamp.read_text().partition("\n")
         if digest == built and Path(path).exists():
             return Path(path)
-    with step(f"export {name}"):
+    with step(f"export {image.name}"):
         written = engines.find(_folder()).export(image.tag, folder)
     stamp.write_text(f"{built}\n{written}")
     return written

@@ -1,9 +1,15 @@
-"""Loading images into a node: an OCI archive, or an OCI layout folder, of which only what is new is sent."""
+"""Loading images into a node: an OCI archive, or an OCI layout folder, of which only what is new is sent.
+
+Large layers of a layout are not even sent: containerd keeps its content in files named by digest, and a hard
+link to the layout's file is such a file. That spares a node gigabytes of copying, hashing and disk.
+"""
 
 import io
 import json
+import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +20,8 @@ from tests.cluster.node import Node
 
 # Manifests are always sent: containerd looks for them in the archive.
 _SMALL = 1 << 16
+_LARGE = 1 << 26
+_KEEP = "containerd.io/gc.root"
 _OCI_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 
@@ -33,13 +41,48 @@ def load(node: Node, source: Path) -> None:
 
 
 def _load_layout(node: Node, layout: Path) -> None:
-    """Send the layout without the blobs that the node has: of a large image with new code, only the code."""
     index = _named_index(layout)
-    lines = (line.split() for line in run(node.ctr("images", "list")).splitlines()[1:])
-    known = {fields[0]: fields[2] for fields in lines}
-    if all(known.get(each["annotations"][_CONTAINERD_NAME]) == each["digest"] for each in index["manifests"]):
+    images = _images(node)
+    if all(
+        images.get(each["annotations"][_CONTAINERD_NAME]) == each["digest"] for each in index["manifests"]
+    ):
         return
     present = set(run(node.ctr("content", "list", "--quiet")).split())
+    large = [
+        digest
+        for digest in oci.reachable(layout)
+        if digest not in present and oci.blob(layout, digest).stat().st_size >= _LARGE
+    ]
+    linked = [digest for digest in large if _link(node, oci.blob(layout, digest), digest)]
+    _feed(node, lambda stream: _send(stream, layout, index, {*present, *linked}))
+    for digest in linked:
+        run(node.ctr("content", "label", digest, f"{_KEEP}="))
+    _remove_nameless(node)
+
+
+def _link(node: Node, blob: Path, digest: str) -> bool:
+    """Give containerd the file as content; say whether that was possible (both on one file system)."""
+    store = node.images / "io.containerd.content.v1.content" / "blobs" / digest.replace(":", "/")
+    store.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(blob, store)
+    except FileExistsError:
+        pass  # Another image's content that containerd has not collected yet.
+    except OSError:
+        return False
+    expected = (f"--expected-digest={digest}", f"--expected-size={blob.stat().st_size}")
+    with blob.open("rb") as content:
+        # It finds the content there, skips it, and notes that it exists.
+        command = node.ctr("content", "ingest", *expected, f"link-{digest}")
+        done = subprocess.run(command, stdin=content, capture_output=True, check=False)
+    if done.returncode:
+        return False
+    run(node.ctr("content", "label", digest, f"{_KEEP}=import"))
+    return True
+
+
+def _feed(node: Node, send: Callable[[IO[bytes]], None]) -> None:
+    """Import the archive that ``send`` writes."""
     with subprocess.Popen(
         node.ctr("images", "import", "-"),
         stdin=subprocess.PIPE,
@@ -49,21 +92,13 @@ def _load_layout(node: Node, layout: Path) -> None:
         assert ctr.stdin is not None
         assert ctr.stderr is not None
         try:
-            _send(ctr.stdin, layout, index, present)
+            send(ctr.stdin)
             ctr.stdin.close()
         except BrokenPipeError:
             pass  # It refused the image: its own words follow.
         said = ctr.stderr.read().decode(errors="replace")
     if ctr.returncode:
-        raise ClusterError(f"{node.name} refused the image in {layout}: {said.strip()}")
-
-
-def _named_index(layout: Path) -> dict[str, Any]:
-    """The layout's index with the images' names where containerd reads whole names."""
-    index: dict[str, Any] = json.loads((layout / "index.json").read_text())
-    for each in index["manifests"]:
-        each["annotations"][_CONTAINERD_NAME] = each["annotations"][_OCI_NAME]
-    return index
+        raise ClusterError(f"{node.name} refused the image: {said.strip()}")
 
 
 def _send(stream: IO[bytes], layout: Path, index: dict[str, Any], present: set[str]) -> None:
@@ -77,3 +112,25 @@ def _send(stream: IO[bytes], layout: Path, index: dict[str, Any], present: set[s
             path = oci.blob(layout, digest)
             if digest not in present or path.stat().st_size < _SMALL:
                 archive.add(path, str(path.relative_to(layout)))
+
+
+def _named_index(layout: Path) -> dict[str, Any]:
+    """The layout's index with the images' names where containerd reads whole names."""
+    index: dict[str, Any] = json.loads((layout / "index.json").read_text())
+    for each in index["manifests"]:
+        each["annotations"][_CONTAINERD_NAME] = each["annotations"][_OCI_NAME]
+    return index
+
+
+def _images(node: Node) -> dict[str, str]:
+    """The digest of each image that the node has, by its name."""
+    lines = (line.split() for line in run(node.ctr("images", "list")).splitlines()[1:])
+    return {fields[0]: fields[2] for fields in lines}
+
+
+def _remove_nameless(node: Node) -> None:
+    """Forget images whose name another build took over: containers that run from them go on."""
+    images = _images(node)
+    named = {digest for name, digest in images.items() if not name.startswith("sha256:")}
+    if stale := [name for name, digest in images.items() if digest not in named]:
+        run(node.ctr("images", "remove", *stale))
