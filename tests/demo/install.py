@@ -137,7 +137,7 @@ def _copy(kubectl: Kubectl, path: Path, pod: str, target: str) -> None:
 
 
 def apply_credentials(kubectl: Kubectl, name: str, account: Account) -> None:
-    """The Secret with the account the agent uses."""
+    """The Secret of that name, with the account that the agent uses."""
     data = {"username": account.username, "password": account.password}
     kubectl.apply(
         {
@@ -156,6 +156,11 @@ def tracker(name: str = TRACKER, **spec: Any) -> dict[str, Any]:
     manifest["spec"]["cvat"] |= {"url": CVAT_URL, "organization": ORGANIZATION}
     manifest["spec"] |= spec
     return manifest
+
+
+def credentials_name(manifest: dict[str, Any]) -> str:
+    """The name of the Secret that a tracker asks for."""
+    return str(manifest["spec"]["cvat"]["credentialsSecretRef"]["name"])
 
 
 def apply_tracker(kubectl: Kubectl, manifest: dict[str, Any]) -> None:

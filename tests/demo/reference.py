@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,11 @@ from tests.tiny_sam2.model import build_predictor
 
 def reference(clip: Clip) -> Bitmap:
     """What SAM2 itself makes of a clip and its correction: bool of shape (targets, frames, height, width)."""
-    predictor = build_predictor()
+    with redirect_stderr(io.StringIO()):  # its progress bars
+        return _reference(clip, build_predictor())
+
+
+def _reference(clip: Clip, predictor: Any) -> Bitmap:
     masks = _propagate(predictor, clip, 0, [drawn(target, target.first) for target in clip.targets])
     if correction := clip.correction:
         again = drawn(clip.targets[correction.target], correction.drawn)

@@ -98,9 +98,11 @@ def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
         ):
             agent, person = cvat.add_user(_AGENT), cvat.add_user(_ANNOTATOR)
             cvat.add_organization(ORGANIZATION, _AGENT, {_ANNOTATOR: "worker"})
-            install.apply_credentials(kubectl, "cvat", Account(agent.username, agent.password))
+            manifest = install.tracker()
+            account = Account(agent.username, agent.password)
+            install.apply_credentials(kubectl, install.credentials_name(manifest), account)
             with step("kubectl apply -f examples/tracker-offline.yaml, until Ready"):
-                install.apply_tracker(kubectl, install.tracker())
+                install.apply_tracker(kubectl, manifest)
                 install.wait_for(kubectl, f"sam2tracker/{TRACKER}", seconds=180)
             page = Annotator(
                 url, person.username, person.password, organization=ORGANIZATION, call_seconds=_PATIENCE
