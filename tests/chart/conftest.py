@@ -5,8 +5,9 @@ import pytest
 from tests.chart.helm import CHART, VALUE_SETS, Helm, Rendered
 from tests.cluster import binaries
 from tests.cluster.fixtures import control_plane
+from tests.cvat_standin.fixtures import cvat
 
-__all__ = ["control_plane"]
+__all__ = ["control_plane", "cvat"]
 
 DEFAULTS = CHART / "values.yaml"
 
