@@ -205,7 +205,8 @@ class Reconciler:
     def _tidied(self, registered: Registered, sources: Sources) -> TrackerStatus:
         """Delete functions that were replaced, now that the agent no longer serves them."""
         status = registered.tracker.status
-        has_work = status.obsolete_function_ids or status.duplicate_function_ids
+        contested = status.function is not None and status.function.attempts > 1
+        has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids
         if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):
             return status
         return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))

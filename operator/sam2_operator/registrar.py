@@ -138,10 +138,22 @@ class Registrar:
                     "%s: function %d is replaced but not deleted: %s", tracker.key, function_id, error
                 )
                 obsolete.append(function_id)
-        duplicates = [each for each in tracker.status.duplicate_function_ids if not _is_gone(session, each)]
+        suspected = {*tracker.status.duplicate_function_ids, *self._late(tracker, session)}
+        duplicates = sorted(each for each in suspected if not _is_gone(session, each))
         return tracker.status.model_copy(
             update={"obsolete_function_ids": obsolete, "duplicate_function_ids": duplicates}
         )
+
+    def _late(self, tracker: Tracker, session: CvatSession) -> list[int]:
+        """Give functions that an earlier attempt made after all: CVAT listed them too late."""
+        record, own = tracker.status.function, tracker.status.function_id
+        if record is None or record.attempts == 1:
+            return []
+        excluded = {own, *tracker.status.obsolete_function_ids, *self._claimed(tracker)}
+        try:
+            return [each.id for each in candidates(record, session.functions(), excluded)]
+        except CvatError:
+            return []
 
     def _decide(self, tracker: Tracker, session: CvatSession, around: Surroundings | None) -> Decision:
         wanted = target_id(tracker.spec.function.id, tracker.status)

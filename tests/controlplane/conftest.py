@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import kubernetes
 import pytest
@@ -18,9 +18,13 @@ from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
-from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.fixtures import cvat
 from tests.redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cvat_standin.client import CVAT
 
 __all__ = ["control_plane", "cvat"]
 

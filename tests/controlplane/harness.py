@@ -1,30 +1,33 @@
-"""What the control-plane tests share: an operator of the test's own, whose time they move and whose calls they cut."""
+"""An operator of the test's own, whose time the test moves and whose calls it cuts."""
 
 from __future__ import annotations
 
 import base64
 import json
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sam2_operator import wiring
 from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
-from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.metrics import OperatorMetrics
-from sam2_operator.adapters.statestore import RedisStateStore
 from sam2_operator.core.environment import PORT
 from sam2_operator.errors import ConflictError
-from sam2_operator.reconcile import Outcome, Reconciler
-from sam2_operator.settings import Settings
-from tests.cluster.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sam2_operator.adapters.kube.api import KubeApi
+    from sam2_operator.adapters.statestore import RedisStateStore
+    from sam2_operator.reconcile import Outcome, Reconciler
+    from sam2_operator.settings import Settings
+    from tests.cluster.kubectl import Kubectl
 
 
 class MovableClock:
@@ -171,6 +174,10 @@ class Namespace:
 
     def condition(self, kind: str, name: str = "cars") -> dict[str, Any]:
         return next(each for each in self.status(name)["conditions"] if each["type"] == kind)
+
+    def reason(self, name: str = "cars") -> str:
+        """Why the tracker is ready, or not."""
+        return str(self.condition("Ready", name)["reason"])
 
     def pod_status(self, status: dict[str, Any], name: str = "cars-agent-0") -> None:
         """Say of the pod what a scheduler and a kubelet would."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent, running
 from tests.cvat_standin.client import CVAT, wait_for
-from tests.redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane
 
@@ -56,7 +60,11 @@ def test_a_quiet_cluster_sees_no_write(
     start_agent(namespace, agent())
     operator.settle(namespace.name)
     kinds = ("s2t", "statefulset", "serviceaccount", "networkpolicy", "secret", "pod")
-    names = dict.fromkeys(kinds, "cars-agent") | {"s2t": "cars", "secret": "cars-state", "pod": "cars-agent-0"}
+    names = dict.fromkeys(kinds, "cars-agent") | {
+        "s2t": "cars",
+        "secret": "cars-state",
+        "pod": "cars-agent-0",
+    }
 
     def versions() -> list[str]:
         return [namespace.get(kind, names[kind])["metadata"]["resourceVersion"] for kind in kinds]
@@ -81,7 +89,9 @@ def test_a_function_deleted_in_cvat_is_registered_again(
     (function,) = annotation.functions()
     assert function.id != first
     assert namespace.status()["functionID"] == function.id
-    environment = namespace.get("statefulset", "cars-agent")["spec"]["template"]["spec"]["containers"][0]["env"]
+    environment = namespace.get("statefulset", "cars-agent")["spec"]["template"]["spec"]["containers"][0][
+        "env"
+    ]
     assert {"name": "SAM2_AGENT_FUNCTION_ID", "value": str(function.id)} in environment
 
 
@@ -105,7 +115,11 @@ def test_what_is_deleted_comes_back(
     ("kind", "name", "patch"),
     [
         ("statefulset", "cars-agent", {"spec": {"replicas": 3}}),
-        ("statefulset", "cars-agent", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
+        (
+            "statefulset",
+            "cars-agent",
+            {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}},
+        ),
         ("statefulset", "cars-agent", {"metadata": {"labels": {"app.kubernetes.io/instance": "bikes"}}}),
         ("serviceaccount", "cars-agent", {"automountServiceAccountToken": True}),
         ("networkpolicy", "cars-agent", {"spec": {"policyTypes": ["Egress"]}}),

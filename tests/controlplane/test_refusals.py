@@ -50,7 +50,7 @@ def test_five_lines_are_enough(namespace: Namespace) -> None:
         ({"cvat": {"url": "https://app.cvat.ai/?org=lab"}}, "must have neither a query"),
         ({"cvat": {"organization": "our lab"}}, "spec.cvat.organization"),
         ({"cvat": {"caBundle": {}}}, "give exactly one of configMapKeyRef and secretKeyRef"),
-        ({"cvat": {"password": "secret"}}, 'field not declared in schema'),
+        ({"cvat": {"password": "secret"}}, "field not declared in schema"),
         ({"function": {"name": ""}}, "spec.function.name"),
         ({"function": {"name": "x" * 129}}, "spec.function.name"),
         ({"function": {"visibility": "secret"}}, 'supported values: "private", "public"'),
@@ -69,8 +69,14 @@ def test_five_lines_are_enough(namespace: Namespace) -> None:
         ({"model": {"cache": {"volumeClaimTemplate": {"size": "0"}}}}, "size must be a quantity above zero"),
         ({"state": {"url": "http://redis"}}, "must be a URL that begins with redis:// or rediss://"),
         ({"state": {"url": "redis://:secret@redis"}}, "put the whole URL into a Secret"),
-        ({"state": {"url": "redis://redis", "secretRef": {"name": "redis"}}}, "give url or secretRef, not both"),
-        ({"state": {"caBundle": {"configMapKeyRef": {"name": "a", "key": "b"}}}}, "it needs url or secretRef"),
+        (
+            {"state": {"url": "redis://redis", "secretRef": {"name": "redis"}}},
+            "give url or secretRef, not both",
+        ),
+        (
+            {"state": {"caBundle": {"configMapKeyRef": {"name": "a", "key": "b"}}}},
+            "it needs url or secretRef",
+        ),
         ({"state": {"ttl": "soon"}}, "spec.state.ttl"),
         ({"state": {"ttl": "4m"}}, "must be between 5m and 720h"),
         ({"state": {"ttl": "1000h"}}, "must be between 5m and 720h"),
@@ -101,7 +107,9 @@ def test_nonsense_is_refused_with_a_sentence(
 ) -> None:
     manifest = tracker_manifest(namespace.name, URL)
     for part, value in spec.items():
-        manifest["spec"][part] = {**manifest["spec"].get(part, {}), **value} if isinstance(value, dict) else value
+        manifest["spec"][part] = (
+            {**manifest["spec"].get(part, {}), **value} if isinstance(value, dict) else value
+        )
     if "config" in spec.get("model", {}):
         manifest["spec"]["model"]["config"] = "sam2.yaml"
     assert sentence in refusal(namespace, manifest)
@@ -168,7 +176,9 @@ def test_every_field_is_explained(namespace: Namespace) -> None:
     crd = namespace.kubectl.get("crd", "sam2trackers.sam2.dev")
     (version,) = crd["spec"]["versions"]
     properties = version["schema"]["openAPIV3Schema"]["properties"]
-    silent = list(_undescribed("spec", properties["spec"])) + list(_undescribed("status", properties["status"]))
+    silent = list(_undescribed("spec", properties["spec"])) + list(
+        _undescribed("status", properties["status"])
+    )
     assert silent == []
     told = namespace.kubectl("explain", "s2t.spec.cvat.credentialsSecretRef")
     assert "username and password" in " ".join(told.split())

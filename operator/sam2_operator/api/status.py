@@ -56,6 +56,12 @@ class Registration(StatusModel):
         description="The highest id among CVAT's functions before; the new function's is higher.",
         json_schema_extra={"format": "int64"},
     )
+    attempts: int = Field(
+        1,
+        ge=1,
+        description="How often CVAT was asked; more than once when nothing was seen of an earlier time.",
+        json_schema_extra={"format": "int32"},
+    )
     user_id: int = Field(
         alias="userID", description="Id of the account that asked.", json_schema_extra={"format": "int64"}
     )
@@ -80,6 +86,12 @@ class RegisteredFunction(StatusModel):
         json_schema_extra={"format": "int64"},
     )
     username: Text = Field(description="Name of that account.")
+    attempts: int = Field(
+        1,
+        ge=1,
+        description="How often CVAT was asked for it; after more than once, duplicates are looked for.",
+        json_schema_extra={"format": "int32"},
+    )
     above_id: int = Field(
         0,
         ge=0,

@@ -182,7 +182,7 @@ def _is_right(view: View) -> bool:
 
 
 def candidates(
-    intent: Registration, listing: Iterable[Function], excluded: Collection[int]
+    intent: Registration | RegisteredFunction, listing: Iterable[Function], excluded: Collection[int | None]
 ) -> tuple[Function, ...]:
     """Give the functions that the intent may have made."""
     return tuple(
@@ -209,6 +209,7 @@ def registered(status: TrackerStatus, intent: Registration, function_id: int) ->
         adopted=False,
         user_id=intent.user_id,
         username=intent.username,
+        attempts=intent.attempts,
         above_id=intent.above_id,
     )
     return status.model_copy(
@@ -256,7 +257,7 @@ def _settle_empty(view: View, user: User, intent: Registration) -> Decision:
             f"{text(view.now + SETTLE - waited)}, it is registered again.",
         )
     if view.adopt_id is None and fields_of(intent) == view.desired:
-        return Register(_intent(view, user, intent.above_id))
+        return Register(_intent(view, user, intent.above_id, attempts=intent.attempts + 1))
     return Abandon(view.status.model_copy(update={"registration": None}))
 
 
@@ -296,7 +297,7 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
     )
 
 
-def _intent(view: View, user: User, above_id: int) -> Registration:
+def _intent(view: View, user: User, above_id: int, *, attempts: int = 1) -> Registration:
     return Registration.model_validate(
         {
             "instance": view.instance,
@@ -306,6 +307,7 @@ def _intent(view: View, user: User, above_id: int) -> Registration:
             "aboveID": above_id,
             "userID": user.id,
             "username": user.username,
+            "attempts": attempts,
             "since": text(view.now),
         }
     )

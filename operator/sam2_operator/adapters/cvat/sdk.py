@@ -12,7 +12,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from cvat_sdk.api_client import ApiClient, Configuration, models
+from cvat_sdk.api_client import ApiClient, Configuration
 from cvat_sdk.api_client.exceptions import ApiException
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -223,10 +223,10 @@ class SdkSession:
         return client
 
     def _log_in_by_password(self, client: ApiClient, credentials: PasswordCredentials) -> None:
-        login = models.LoginSerializerExRequest(username=credentials.username, password=credentials.password)
+        login = {"username": credentials.username, "password": credentials.password}
         answer = self._exchange(
-            lambda: client.auth_api.create_login(
-                login, _parse_response=False, _check_status=False, _request_timeout=_TIMEOUT
+            lambda: client.call_api(
+                "/api/auth/login", "POST", body=login, _check_status=False, _request_timeout=_TIMEOUT
             )
         )
         if answer.status == 400:

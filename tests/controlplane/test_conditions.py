@@ -1,0 +1,369 @@
+"""What goes wrong is told in conditions, in the words of whoever knows, and heals when it is put right."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from tests.controlplane.harness import Namespace, Operator, SpeakingAgent, container_status, running
+from tests.controlplane.test_life import start_agent
+from tests.cvat_standin.client import CVAT, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.controlplane
+
+
+def test_without_credentials(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(cvat.url)
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert ready["reason"] == "CredentialsMissing"
+    assert f"There is no Secret cvat in namespace {namespace.name}" in ready["message"]
+
+    namespace.make_secret("cvat", user="ann")
+    operator.settle(namespace.name)
+    assert (
+        "neither the key token nor the keys username and password" in namespace.condition("Ready")["message"]
+    )
+
+    ann = cvat.add_user("ann")
+    namespace.make_secret("cvat", username="ann", password=ann.password)
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["status"] == "True"
+
+
+@pytest.mark.parametrize("data", [{"token": "wrong"}, {"username": "ann", "password": "wrong"}])
+def test_with_wrong_credentials(
+    cvat: CVAT, namespace: Namespace, operator: Operator, data: dict[str, str]
+) -> None:
+    ann = cvat.add_user("ann")
+    namespace.make_secret("cvat", **data)
+    namespace.apply_tracker(cvat.url)
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "CredentialsRefused")
+    assert "Secret that spec.cvat.credentialsSecretRef names" in ready["message"]
+    assert "wrong" not in json.dumps(namespace.status())
+
+    namespace.make_secret("cvat", token=ann.token)
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["status"] == "True"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_with_an_organization_that_the_account_is_not_in(
+    annotation: CVAT, namespace: Namespace, operator: Operator, exists: bool
+) -> None:
+    annotation.add_user("bob")
+    if exists:
+        annotation.add_organization("lab", "bob")
+    namespace.apply_tracker(annotation.url, cvat={"organization": "lab"})
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert ready["reason"] == "OrganizationUnknown"
+    assert "no organization 'lab' that the account belongs to" in ready["message"]
+
+    if exists:
+        annotation.set_member("lab", "ann")
+    else:
+        annotation.add_organization("lab", "bob", {"ann": "worker"})
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    assert function.organization == "lab"
+
+
+def test_with_a_cvat_that_does_not_answer(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker("http://127.0.0.1:9")
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert ready["reason"] == "CVATUnreachable"
+    assert "CVAT at http://127.0.0.1:9 does not answer" in ready["message"]
+
+
+def test_with_something_else_than_cvat(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(annotation.url)
+    fault = annotation.faults.ingress("GET /api/users/self", times=None)
+    operator.settle(namespace.name)
+    assert namespace.condition("Ready")["reason"] == "NotCVAT"
+    assert "check spec.cvat.url" in namespace.condition("Ready")["message"]
+    fault.clear()
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["status"] == "True"
+
+
+def test_an_ingress_that_says_404_is_not_a_function_that_is_gone(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    annotation.faults.ingress("GET /api/functions/{id}", times=None)
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["status"] == "Unknown"
+    annotation.faults.clear()
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["status"] == "True"
+    assert annotation.count("POST /api/functions") == 1
+
+
+def test_another_account_that_cannot_see_the_function_makes_no_second_one(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    annotation.forget_function(namespace.status()["functionID"])
+    namespace.make_secret("cvat", token=annotation.add_user("bob").token)
+    operator.settle(namespace.name)
+    told = namespace.condition("FunctionRegistered")
+    assert (told["status"], told["reason"]) == ("False", "OtherAccount")
+    assert "registered by the account ann" in told["message"]
+    assert "bob, who cannot see it" in told["message"]
+    assert annotation.functions() == []
+
+
+def test_rate_limited(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(annotation.url)
+    annotation.faults.status("POST /api/functions", 429, retry_after="17", times=1)
+    outcome = operator.reconcile(namespace.name)
+    assert outcome.retry_seconds == 17
+    assert namespace.condition("FunctionRegistered")["reason"] == "RateLimited"
+    operator.settle(namespace.name)
+    assert len(annotation.functions()) == 1
+
+
+def test_with_a_redis_that_does_not_answer(
+    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    acl_redis.kill()
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert ready["reason"] == "RedisUnreachable"
+    assert "does not answer" in ready["message"]
+    acl_redis.start()
+    operator.settle(namespace.name)
+    assert namespace.condition("StateStoreReachable")["status"] == "True"
+
+
+def test_with_a_redis_of_ones_own_that_refuses(
+    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
+) -> None:
+    url = f"redis://admin:{{}}@127.0.0.1:{acl_redis.port}/0"
+    namespace.apply_tracker(annotation.url, state={"secretRef": {"name": "redis"}})
+    operator.settle(namespace.name)
+    assert namespace.condition("StateStoreReachable")["reason"] == "StateSecretMissing"
+    namespace.make_secret("redis", url=url.format("wrong"))
+    operator.settle(namespace.name)
+    told = namespace.condition("StateStoreReachable")
+    assert told["reason"] == "RedisRefused"
+    assert "wrong" not in told["message"]
+    namespace.make_secret("redis", url=url.format("admin-password"))
+    operator.settle(namespace.name)
+    assert namespace.condition("StateStoreReachable")["status"] == "True"
+    assert not namespace.exists("secret", "cars-state")
+
+
+def test_each_tracker_reaches_only_its_own_keys(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    uid = namespace.get("s2t", "cars")["metadata"]["uid"]
+    url = base64.b64decode(namespace.get("secret", "cars-state")["data"]["url"]).decode()
+    with redis.Redis.from_url(url) as client:
+        client.set(f"s2t:{{{uid}}}:answer", "mine", ex=60)
+        assert client.eval("return redis.call('get', KEYS[1])", 1, f"s2t:{{{uid}}}:answer") == b"mine"
+        for forbidden in (
+            lambda: client.get("s2t:{other}:answer"),
+            lambda: client.eval("return redis.call('get', 's2t:{other}:answer')", 0),
+            client.keys,
+            client.scan,
+            client.flushall,
+            client.acl_list,
+            client.client_list,
+            lambda: client.publish("s2t:{other}:news", "x"),
+        ):
+            with pytest.raises(redis.exceptions.ResponseError):
+                forbidden()
+
+
+def test_a_foreign_object_of_the_same_name_is_left_alone(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.make_secret("cars-state", mine="precious")
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    told = namespace.condition("Ready")
+    assert told["reason"] == "NameTaken"
+    assert "Secret cars-state exists and does not belong to this tracker" in told["message"]
+    assert list(namespace.get("secret", "cars-state")["data"]) == ["mine"]
+    namespace.delete("secret", "cars-state")
+    operator.settle(namespace.name)
+    assert namespace.condition("Ready")["reason"] != "NameTaken"
+
+
+def test_what_only_the_api_server_knows_to_be_impossible(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    agent = {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}
+    namespace.apply_tracker(annotation.url, agent=agent)
+    operator.settle(namespace.name)
+    told = namespace.condition("AgentAvailable")
+    assert told["reason"] == "Refused"
+    assert "must be less than or equal to memory limit" in told["message"]
+
+
+def test_a_quota_that_forbids_the_pod_is_quoted(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none", "namespace": namespace.name},
+            "spec": {"hard": {"pods": "0"}},
+        }
+    )
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+
+    def told() -> bool:
+        operator.reconcile(namespace.name)
+        return namespace.reason() == "PodRefused"
+
+    wait_for(told, "the quota's words")
+    assert "exceeded quota: none" in namespace.condition("Ready")["message"]
+
+
+def test_the_schedulers_words(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+
+    def told() -> bool:
+        operator.reconcile(namespace.name)
+        return namespace.reason() == "Unschedulable"
+
+    wait_for(told, "the scheduler's words")
+    message = namespace.condition("Ready")["message"]
+    assert "no nodes available to schedule pods" in message
+    assert "spec.agent.resources" in message
+
+
+PULLING = container_status(
+    {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "nope"'}}
+)
+CREATING = container_status({"waiting": {"reason": "ContainerCreating"}})
+
+
+def crashed(reason: str, message: str, exit_code: int = 1) -> dict[str, Any]:
+    ended = {
+        "terminated": {
+            "exitCode": exit_code,
+            "reason": reason,
+            "message": message,
+            "startedAt": "2026-01-01T00:00:00Z",
+            "finishedAt": "2026-01-01T00:00:01Z",
+        }
+    }
+    waiting = {
+        "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"}
+    }
+    return container_status(waiting, restarts=3, last=ended)
+
+
+@pytest.mark.parametrize(
+    ("container", "reason", "words"),
+    [
+        (PULLING, "ImagePullBackOff", 'Back-off pulling image "nope". Check spec.agent.image'),
+        (CREATING, "Starting", "pulls the image"),
+        (
+            crashed("Error", json.dumps({"reason": "ModelNotFound", "message": "The hub has no model a/b."})),
+            "ModelNotFound",
+            "The hub has no model a/b. It was restarted 3 times.",
+        ),
+        (crashed("OOMKilled", "", 137), "OOMKilled", "raise spec.agent.resources.limits.memory"),
+        (
+            crashed("Error", "Traceback\nValueError: no"),
+            "AgentCrashed",
+            "ended with status 1 (Error): ValueError: no",
+        ),
+    ],
+)
+def test_the_kubelets_and_the_agents_last_words(
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    container: dict[str, Any],
+    reason: str,
+    words: str,
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    wait_for(lambda: namespace.exists("pod", "cars-agent-0"), "the pod")
+    scheduled = [{"type": "PodScheduled", "status": "True"}]
+    namespace.pod_status({"phase": "Pending", "conditions": scheduled, "containerStatuses": [container]})
+
+    def told() -> bool:
+        operator.reconcile(namespace.name)
+        if namespace.condition("Ready")["reason"] == "Unschedulable":  # the scheduler was later than we
+            namespace.pod_status(
+                {"phase": "Pending", "conditions": scheduled, "containerStatuses": [container]}
+            )
+        return namespace.reason() == reason
+
+    wait_for(told, reason)
+    assert words in namespace.condition("Ready")["message"]
+    assert namespace.status()["agent"]["restarts"] == container["restartCount"]
+
+
+def test_the_agents_own_words(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    speaking.says(ready=False, reason="AccessDenied", message="The account ann may not serve function 1.")
+    operator.settle(namespace.name)
+    ready = namespace.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "AccessDenied")
+    assert ready["message"] == "The account ann may not serve function 1."
+    speaking.says(ready=True, reason="Serving", message="The agent serves.")
+    operator.settle(namespace.name)
+    assert namespace.condition("Ready")["status"] == "True"
+
+    namespace.pod_status(running("127.0.0.1"))  # nobody answers there
+    operator.clock.advance(31)
+    operator.settle(namespace.name)
+    assert namespace.condition("Ready")["reason"] == "AgentUnreachable"
+
+
+def test_ready_is_false_at_once_for_a_changed_spec_and_true_for_its_own_agent_only(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    assert operator.settle(namespace.name).ready
+    namespace.apply_tracker(annotation.url, model={"precision": "float32"})
+    assert not operator.reconcile(namespace.name).ready
+    told = namespace.condition("Ready")
+    assert told["status"] == "False"
+    assert told["observedGeneration"] == namespace.get("s2t", "cars")["metadata"]["generation"]
+
+
+def test_transitions_are_events(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker("http://127.0.0.1:9")
+    operator.settle(namespace.name, times=5)
+    (event,) = namespace.kubectl.get(
+        "-n", namespace.name, "events", "--field-selector", "involvedObject.kind=SAM2Tracker"
+    )["items"]
+    assert (event["type"], event["reason"]) == ("Warning", "CVATUnreachable")

@@ -1,0 +1,193 @@
+"""The operator dies before or after any of its calls to the outside: one function, no orphan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.controlplane.harness import Fuse, Namespace, Operator, OperatorKilledError
+
+if TYPE_CHECKING:
+    from tests.cvat_standin.client import CVAT
+    from tests.redis_server import RedisServer
+
+pytestmark = [pytest.mark.controlplane, pytest.mark.slow]
+
+SETTLE_SECONDS = 61
+
+
+def die(operator: Operator, fuse: Fuse, namespace: Namespace, *, rounds: int = 4) -> bool:
+    """Run the operator until the fuse blows; say whether it did."""
+    operator.restart(fuse)
+    try:
+        for _ in range(rounds):
+            operator.reconcile(namespace.name)
+    except OperatorKilledError:
+        return True
+    return False
+
+
+def recover(operator: Operator, namespace: Namespace) -> None:
+    """Start the operator again and give it the time to settle what was interrupted."""
+    operator.restart()
+    operator.settle(namespace.name)
+    operator.clock.advance(SETTLE_SECONDS)
+    operator.settle(namespace.name)
+
+
+def test_killed_anywhere_while_registering(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    def make_and_die(number: int, *, after: bool) -> bool:
+        name = f"cars-{number}-{'after' if after else 'before'}"
+        namespace.apply_tracker(annotation.url, name)
+        fuse = Fuse(at=number, after=after)
+        operator.restart(fuse)
+        try:
+            operator.settle(namespace.name, name)
+            blew = False
+        except OperatorKilledError:
+            blew = True
+        operator.restart()
+        operator.settle(namespace.name, name)
+        operator.clock.advance(SETTLE_SECONDS)
+        operator.settle(namespace.name, name)
+        named = [function.id for function in annotation.functions() if function.name == name]
+        assert named == [namespace.status(name)["functionID"]], f"{name}: {fuse.calls[number : number + 1]}"
+        assert namespace.status(name).get("registration") is None
+        return blew
+
+    number = 0
+    while make_and_die(number, after=False) and make_and_die(number, after=True):
+        number += 1
+    assert number > 15  # all of the first reconcile, and more
+
+
+@pytest.mark.parametrize("fault", ["drop_reply", "drop_request"])
+def test_a_lost_answer_makes_no_second_function(
+    annotation: CVAT, namespace: Namespace, operator: Operator, fault: str
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    getattr(annotation.faults, fault)("POST /api/functions")
+    operator.reconcile(namespace.name)
+    assert namespace.condition("FunctionRegistered")["reason"] in {"CVATUnreachable", "Settling"}
+    operator.settle(namespace.name)
+    operator.clock.advance(SETTLE_SECONDS)
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    assert namespace.status()["functionID"] == function.id
+
+
+def test_a_function_that_is_listed_late_is_waited_for(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    annotation.list_late()
+    namespace.apply_tracker(annotation.url)
+    annotation.faults.drop_reply("POST /api/functions")
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["reason"] == "Settling"
+    operator.clock.advance(30)
+    operator.settle(namespace.name)
+    assert annotation.count("POST /api/functions") == 1
+    annotation.release_lists()
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    assert namespace.status()["functionID"] == function.id
+
+
+def test_beyond_the_settle_time_the_extra_one_is_named_and_left_alone(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    annotation.list_late()
+    namespace.apply_tracker(annotation.url)
+    annotation.faults.drop_reply("POST /api/functions")
+    operator.settle(namespace.name)
+    operator.clock.advance(SETTLE_SECONDS)
+    operator.settle(namespace.name)
+    lost, served = (function.id for function in annotation.functions())
+    assert namespace.status()["functionID"] == served
+
+    annotation.release_lists()
+    operator.settle(namespace.name)
+    told = namespace.condition("FunctionRegistered")
+    assert told["reason"] == "DuplicateFunctions"
+    assert f"cannot be proven to be this tracker's: {lost}." in told["message"]
+    assert len(annotation.functions()) == 2
+
+    annotation.forget_function(lost)
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["reason"] == "Registered"
+
+
+def test_two_trackers_of_one_name_and_account_never_share_a_function(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    for name in ("cars", "bikes"):
+        namespace.apply_tracker(annotation.url, name, function={"name": "SAM2"})
+    annotation.faults.drop_reply("POST /api/functions")
+    operator.reconcile(namespace.name, "cars")
+    operator.reconcile(namespace.name, "bikes")
+    for _ in range(3):
+        operator.settle(namespace.name, "cars")
+        operator.settle(namespace.name, "bikes")
+        operator.clock.advance(SETTLE_SECONDS)
+    ids = {namespace.status(name)["functionID"] for name in ("cars", "bikes")}
+    assert ids == {function.id for function in annotation.functions()}
+    assert len(ids) == 2
+
+
+def test_killed_anywhere_while_changing_the_function(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    number, blew = 0, True
+    while blew:
+        name = f"cars {number}"
+        namespace.apply_tracker(annotation.url, function={"name": name})
+        blew = die(operator, Fuse(at=number, after=number % 2 == 1), namespace)
+        recover(operator, namespace)
+        (function,) = annotation.functions()
+        assert (function.name, function.id) == (name, namespace.status()["functionID"])
+        number += 1
+    assert number > 15
+
+
+def test_killed_anywhere_while_deleting(
+    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
+) -> None:
+    number, blew = 0, True
+    while blew:
+        namespace.apply_tracker(annotation.url)
+        operator.restart()
+        operator.settle(namespace.name)
+        namespace.delete("s2t", "cars", "--wait=false")
+        blew = die(operator, Fuse(at=number, after=number % 2 == 1), namespace, rounds=2)
+        operator.restart()
+        for _ in range(200):
+            if not operator.reconcile(namespace.name).exists:
+                break
+        assert not namespace.exists("s2t", "cars")
+        assert annotation.functions() == []
+        with acl_redis.client() as client:
+            assert [user for user in client.acl_users() if user.startswith("s2t-")] == []
+        number += 1
+    assert number > 5
+
+
+def test_a_registration_interrupted_before_the_deletion_leaves_no_orphan(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    annotation.list_late()
+    annotation.faults.drop_reply("POST /api/functions")
+    operator.reconcile(namespace.name)
+    assert len(annotation.functions()) == 1
+    namespace.delete("s2t", "cars", "--wait=false")
+    operator.settle(namespace.name)
+    assert "may yet show" in namespace.condition("Ready")["message"]
+    annotation.release_lists()
+    operator.settle(namespace.name)
+    assert not namespace.exists("s2t", "cars")
+    assert annotation.functions() == []
