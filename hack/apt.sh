@@ -8,6 +8,8 @@ packages=(
   containerd runc containernetworking-plugins      # pods
   buildah skopeo debootstrap                       # images
 )
+# Whatever Go there is will do: an old one fetches a current one.
+command -v go >/dev/null || packages+=(golang-go)
 missing=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -6,7 +6,6 @@ several callers ask at once: one builds, the others wait for it.
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from tests.cluster import places
 from tests.cluster.errors import ClusterError
 from tests.cluster.locks import held
 from tests.cluster.progress import step
+from tests.cluster.toolchain import go
 
 KUBERNETES_VERSION = "v1.34.4"
 
@@ -112,16 +112,21 @@ def _is_built(module: Module) -> bool:
 
 
 def _build(module: Module) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise ClusterError(
-            "Go is not on PATH: install Go 1.21 or later (it fetches the version that go.mod names)"
-        )
+    compiler = go()
     digest = module.digest()
     what = f"build {module.name} ({', '.join(module.programs)})"
     with step(what), tempfile.TemporaryDirectory(dir=places.programs(), prefix=".building-") as built:
         for output, packages in _outputs(module, Path(built)).items():
-            command = [go, "build", "-trimpath", "-ldflags", module.ldflags, "-o", output, *packages]
+            command = [
+                str(compiler),
+                "build",
+                "-trimpath",
+                "-ldflags",
+                module.ldflags,
+                "-o",
+                output,
+                *packages,
+            ]
             done = subprocess.run(
                 ["nice", *command],
                 cwd=module.folder,
