@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_agent.core.polygons import rasterize
 from tests.cvat_standin.annotator import Shape
 
 Bitmap = NDArray[np.bool_]
@@ -15,7 +16,7 @@ def outline(bitmap: Bitmap) -> Shape:
     """A polygon around the bitmap's largest part, as a careful annotator clicks it."""
     found, _ = cv2.findContours(bitmap.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), epsilon=0.8, closed=True)
-    return Shape.polygon(*((float(x), float(y)) for x, y in corners[:, 0]))
+    return Shape.polygon(*((x + 0.5, y + 0.5) for x, y in corners[:, 0].tolist()))
 
 
 def bitmap_of(shape: Shape | None, size: tuple[int, int]) -> Bitmap:
@@ -25,10 +26,7 @@ def bitmap_of(shape: Shape | None, size: tuple[int, int]) -> Bitmap:
         return np.zeros((height, width), np.bool_)
     if shape.type == "mask":
         return shape.bitmap(height, width)
-    corners = np.rint(np.asarray(shape.points, np.float32).reshape(-1, 2)).astype(np.int32)
-    canvas = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(canvas, [corners], 1)
-    return canvas.astype(np.bool_)
+    return rasterize(shape.points, size)
 
 
 def iou(truth: Bitmap, found: Bitmap) -> float:
