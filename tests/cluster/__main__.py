@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="build programs from their pinned Go modules")
     build.add_argument("module", nargs="*", help=f"of {', '.join(binaries.MODULES)}; default: all")
     up = commands.add_parser("up", help="bring the local cluster up; harmless when it is up")
-    up.add_argument("--nodes", type=int, default=1, help="how many nodes (default: 1)")
+    up.add_argument(
+        "--nodes", type=int, default=1, help="how many nodes (default: 1); new ones have no images yet"
+    )
     commands.add_parser("down", help="end the local cluster: nothing of it runs or is mounted afterwards")
     commands.add_parser("kubeconfig", help="print the path of the local cluster's kubeconfig")
     load = commands.add_parser("load-image", help="import an image into every node of the local cluster")
@@ -58,6 +60,7 @@ def main() -> int:
             case "down":
                 local().down()
             case "kubeconfig":
+                local().require_up()
                 print(local().kubeconfig)
             case "load-image":
                 local().load_image(arguments.archive)

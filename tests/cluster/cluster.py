@@ -10,14 +10,14 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import addons, binaries, cgroups, loading, network, oci, places, sysctls
 from tests.cluster.addresses import Plan
 from tests.cluster.commands import run
-from tests.cluster.controlplane import ControlPlane
+from tests.cluster.controlplane import ControlPlane, Files
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.locks import held
@@ -39,11 +39,12 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
-        return self.plane.files.kubeconfig
+        """Its administrator's kubeconfig, which is there while it is up."""
+        return Files(self.folder).kubeconfig
 
     @property
     def kubectl(self) -> Kubectl:
-        return self.plane.kubectl
+        return Kubectl(self.kubeconfig)
 
     @property
     def processes(self) -> Processes:
@@ -69,6 +70,11 @@ class Cluster:
     @property
     def is_up(self) -> bool:
         return self.processes.pid("kube-apiserver") is not None
+
+    def require_up(self) -> None:
+        """Raise ClusterError with advice unless it is up."""
+        if not self.is_up:
+            raise ClusterError("the local cluster is not up: make cluster-up")
 
     def up(self, count: int) -> None:
         """Bring it up with that many nodes, or more if it has more; what runs already is left alone."""
@@ -110,9 +116,8 @@ class Cluster:
             self.kubectl("rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=120s")
 
     def load_image(self, archive: Path) -> None:
-        """Import an OCI archive, or an OCI image layout folder, into every node."""
-        if not self.is_up:
-            raise ClusterError("the local cluster is not up: python -m tests.cluster up")
+        """Import an OCI archive, or an OCI image layout folder, into every node that the cluster has now."""
+        self.require_up()
         with self._held():
             for node in self.nodes:
                 with step(f"{node.name}: import {archive.parent.name}/{archive.name}"):
@@ -167,7 +172,8 @@ class Cluster:
         def gone() -> bool:
             marked = list(_marked_processes(self.folder))
             for pid in marked:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             return not marked
 
         if not wait_until(gone, 20):

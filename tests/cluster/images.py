@@ -153,12 +153,10 @@ def _base(engine: Engine) -> str:
             run(
                 [
                     "tar",
-                    "--create",
-                    "--file",
-                    archive,
-                    "--directory",
-                    f"{folder}/root",
+                    f"--directory={folder}/root",
                     "--exclude=./dev/*",
+                    "--create",
+                    f"--file={archive}",
                     ".",
                 ]
             )
