@@ -133,7 +133,7 @@ def test_the_tracker_of_the_notes_is_accepted(helm: Helm, kubectl: Kubectl) -> N
     ("verb", "resource", "allowed"),
     [
         ("watch", "sam2trackers.sam2.dev", True),
-        ("patch", "sam2trackers.sam2.dev/status", True),
+        ("update", "sam2trackers.sam2.dev/status", True),
         ("create", "statefulsets.apps", True),
         ("get", "secrets", True),
         ("list", "secrets", False),

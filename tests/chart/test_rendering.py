@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, Helm, Manifest, Rendered
-from tests.cluster import places
 
 CREDENTIALS = "/var/run/secrets/sam2-operator/redis"
 
@@ -167,13 +166,6 @@ def test_hooks_can_be_turned_off(helm: Helm) -> None:
     rendered = helm.template(crds__apply=False, uninstall__deleteTrackers=False)
 
     assert not [each for each in rendered.objects if "helm.sh/hook" in _annotations(each)]
-
-
-def test_the_crd_of_the_chart_is_the_generated_one() -> None:
-    generated = {path.name: path.read_bytes() for path in (places.REPOSITORY / "crds").glob("*.yaml")}
-
-    assert generated
-    assert {path.name: path.read_bytes() for path in (CHART / "crds").iterdir()} == generated
 
 
 def test_the_notes_name_the_next_two_commands(helm: Helm) -> None:
