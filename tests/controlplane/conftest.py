@@ -18,6 +18,7 @@ from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.cvat_standin.client import wait_for
 from tests.cvat_standin.fixtures import cvat
 from tests.redis_server import RedisServer
 
@@ -43,7 +44,8 @@ def cluster(control_plane: RunningControlPlane) -> RunningControlPlane:
     """The control plane, with the CRD."""
     for document in yaml.safe_load_all((REPOSITORY / "crds/sam2trackers.yaml").read_text()):
         control_plane.kubectl.apply(document)
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/sam2trackers.sam2.dev", "--timeout=30s")
+    listed = ("get", "--raw", "/apis/sam2.dev/v1alpha1/sam2trackers")
+    wait_for(lambda: control_plane.kubectl.run(*listed).returncode == 0, "SAM2Trackers to be served")
     return control_plane
 
 

@@ -8,19 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
 
-from tests.cluster.fixtures import RunningControlPlane
 from tests.controlplane.conftest import ADMIN_PASSWORD, REPOSITORY
-from tests.controlplane.harness import Namespace
 from tests.cvat_standin.client import CVAT, wait_for
-from tests.redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cluster.fixtures import RunningControlPlane
+    from tests.controlplane.harness import Namespace
+    from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow]
 
@@ -43,7 +46,9 @@ class OperatorProcess:
 
 
 @contextmanager
-def operating(kubeconfig: Path, redis: RedisServer, folder: Path, **settings: str) -> Iterator[OperatorProcess]:
+def operating(
+    kubeconfig: Path, redis: RedisServer, folder: Path, **settings: str
+) -> Iterator[OperatorProcess]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     password = folder / "password"
