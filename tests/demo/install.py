@@ -81,7 +81,7 @@ def start_standin(kubectl: Kubectl, images: Images) -> None:
         "imagePullPolicy": "IfNotPresent",
         "args": ["--host", "0.0.0.0", "--port", str(CVAT_PORT)],  # noqa: S104 - inside its pod
         "ports": [{"name": "http", "containerPort": CVAT_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/api/server/about", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/_standin/health", "port": "http"}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
@@ -176,7 +176,7 @@ def wait_for(kubectl: Kubectl, what: str, *, seconds: int, condition: str = "Rea
     if answer.returncode:
         raise DemoError(
             f"{what} is not {condition} after {seconds} s: {answer.stderr.strip()}\n"
-            f"{diagnose(kubectl, NAMESPACE, what)}",
+            f"{diagnose(kubectl, NAMESPACE, what)}\n{diagnose(kubectl, SYSTEM)}",
             advice="the conditions and logs above name the cause",
         )
 

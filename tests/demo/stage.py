@@ -73,7 +73,8 @@ class Stage:
 
     def agents(self) -> int:
         """How many agents served the function, by the ids that they gave CVAT."""
-        acquired = self.cvat.log("POST /api/functions/queues/{queue}/requests/acquire")
+        queue = f"function:{self.function_id}"
+        acquired = self.cvat.log(f"POST /api/functions/queues/{queue}/requests/acquire")
         return len({entry.agent_id for entry in acquired})
 
 
