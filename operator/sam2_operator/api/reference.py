@@ -1,0 +1,115 @@
+"""The reference of the resource, generated from the models.
+
+`python -m sam2_operator.api.reference docs/resource.md` writes it; with `--check` it fails when the file is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sam2_operator.api.crd import custom_resource_definition
+
+_INTRODUCTION = """\
+# SAM2Tracker
+
+The resource `sam2.dev/v1alpha1`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the operator's
+models; `kubectl explain s2t.spec --recursive` shows the same in a terminal.
+
+Usually this is enough:
+
+```yaml
+apiVersion: sam2.dev/v1alpha1
+kind: SAM2Tracker
+metadata:
+  name: sam2
+spec:
+  cvat:
+    url: https://app.cvat.ai
+    credentialsSecretRef: {name: cvat}
+  model:
+    id: facebook/sam2.1-hiera-large
+```
+
+"""
+
+_OPAQUE = frozenset({"spec.agent.affinity"})
+"""Fields whose parts are those of Kubernetes' own Pod API."""
+
+
+def rendered() -> str:
+    """Give the page."""
+    (version,) = custom_resource_definition()["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    parts = [_INTRODUCTION]
+    for part in ("spec", "status"):
+        parts.append(f"## {part}\n\n{schema['properties'][part]['description']}\n\n")
+        parts.append("| field | type | meaning |\n| --- | --- | --- |\n")
+        parts.extend(f"{row}\n" for row in _rows(part, schema["properties"][part]))
+        parts.append("\n")
+    parts.append("## Refused\n\nThe API server refuses what cannot work, with these sentences:\n\n")
+    whole = [{"path": "metadata.name", "message": each["message"]} for each in schema["x-kubernetes-validations"]]
+    told = [*whole, *_sentences("spec", schema["properties"]["spec"])]
+    parts.extend(f"- `{each['path']}`: {each['message']}\n" for each in told)
+    return "".join(parts)
+
+
+def _rows(path: str, schema: dict[str, Any]) -> Iterator[str]:
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        inner = f"{path}.{name}"
+        description = field.get("description", "").replace("|", "\\|")
+        notes = []
+        if name in required:
+            notes.append("Required.")
+        elif field.get("default") not in (None, "", {}) and not isinstance(field["default"], dict):
+            notes.append(f"Default: `{json.dumps(field['default'])}`.")
+        yield f"| `{inner}` | {_type(field)} | {' '.join([description, *notes])} |"
+        if inner not in _OPAQUE:
+            yield from _rows(inner, field)
+            yield from _rows(f"{inner}[]", field.get("items", {}))
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if field.get("x-kubernetes-int-or-string"):
+        return "quantity"
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    if "additionalProperties" in field:
+        return f"map of {_type(field['additionalProperties'])}"
+    return str(field.get("type", "object"))
+
+
+def _sentences(path: str, schema: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for rule in schema.get("x-kubernetes-validations", []):
+        yield {"path": path, "message": rule["message"]}
+    if path in _OPAQUE:
+        return
+    for name, field in schema.get("properties", {}).items():
+        yield from _sentences(f"{path}.{name}", field)
+        yield from _sentences(f"{path}.{name}[]", field.get("items", {}))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page, or compare it; give the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sam2_operator.api.reference", description=__doc__)
+    parser.add_argument("path", type=Path, help="the file to write, e.g. docs/resource.md")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is stale")
+    options = parser.parse_args(arguments)
+    if not options.check:
+        options.path.write_text(rendered(), encoding="utf-8")
+        return 0
+    if options.path.is_file() and options.path.read_text(encoding="utf-8") == rendered():
+        return 0
+    sys.stderr.write(f"{options.path} is stale: run python -m sam2_operator.api.reference {options.path}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
