@@ -105,6 +105,7 @@ def test_frames_are_prepared_as_sam2_prepares_them(
     prepared = [normalize(frame, predictor.image_size, torch.device("cpu"))[0] for frame in clip.frames]
 
     assert all(map(torch.equal, prepared, images))
+    assert {image.stride() for image in prepared} == {images[0].stride()}  # the layout picks the kernels
 
 
 @pytest.mark.slow

@@ -30,15 +30,16 @@ class EncodedFrame:
 def normalize(image: NDArray[np.uint8], side: int, device: torch.device) -> torch.Tensor:
     """Resize an RGB picture (height, width, 3) to a square and normalize it: float32 (1, 3, side, side).
 
-    SAM2 resizes with Pillow (bicubic), divides by 255 in float64, rounds to float32 and only then subtracts
-    the mean and divides by the deviation.
+    SAM2 resizes with Pillow (bicubic) and divides by 255 in float64; rounded to float32, each of the 256
+    values is the one that float32 gives.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"not an RGB image: {image.dtype} {image.shape}")
     small = np.array(Image.fromarray(image).resize((side, side)))
-    pixels = torch.from_numpy(small).to(device).permute(2, 0, 1).to(torch.float64) / 255.0
     # The layout decides which convolution kernels run, and with that the last bits.
-    tensor = pixels.to(torch.float32).contiguous()
+    tensor = torch.from_numpy(small).to(device).permute(2, 0, 1).to(torch.float32).contiguous()
+    # Divided by a number of the host, CUDA would multiply by the rounded reciprocal.
+    tensor /= torch.tensor(255.0, device=device)
     tensor -= torch.tensor(_MEAN, dtype=torch.float32, device=device)[:, None, None]
     tensor /= torch.tensor(_STD, dtype=torch.float32, device=device)[:, None, None]
     return tensor.unsqueeze(0)
