@@ -1,0 +1,214 @@
+"""Which function is the tracker's: every situation between none and several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sam2_operator.api.status import TrackerStatus
+from sam2_operator.core.observed import User
+from sam2_operator.core.registration import (
+    Abandon,
+    Adopt,
+    Fields,
+    Keep,
+    LookAround,
+    Register,
+    Stop,
+    Surroundings,
+    View,
+    Wait,
+    decide,
+    registered,
+)
+from sam2_operator.core.timestamps import text
+from tests.unit.operator.build import NOW, function
+
+ANN, BOB = User(1, "ann"), User(2, "bob")
+FIELDS = Fields("cars", "private", ("mask", "polygon"))
+RECORD = {
+    "name": "cars",
+    "visibility": "private",
+    "shapeTypes": ["polygon", "mask"],
+    "adopted": False,
+    "userID": 1,
+    "username": "ann",
+}
+
+
+def pending(seconds_ago: float = 0, **changes: Any) -> dict[str, Any]:
+    intent = {
+        "instance": "operator-0",
+        "name": "cars",
+        "visibility": "private",
+        "shapeTypes": ["mask", "polygon"],
+        "aboveID": 10,
+        "userID": 1,
+        "username": "ann",
+        "since": text(NOW - timedelta(seconds=seconds_ago)),
+    }
+    return {"registration": {**intent, **changes}}
+
+
+def view(status: dict[str, Any] | None = None, *listed: Any, **changes: Any) -> View:
+    usual = View(
+        desired=FIELDS,
+        adopt_id=None,
+        status=TrackerStatus.model_validate(status or {}),
+        current=None,
+        around=Surroundings(ANN, tuple(listed)),
+        claimed=frozenset(),
+        rival=None,
+        instance="operator-1",
+        now=NOW,
+    )
+    return replace(usual, **changes)
+
+
+def test_without_a_function_cvat_is_asked_for_all_first() -> None:
+    assert decide(view(around=None)) == LookAround()
+
+
+def test_the_first_registration_remembers_the_highest_id() -> None:
+    decision = decide(view(None, function(7, name="other"), function(10, owner_id=2)))
+    assert isinstance(decision, Register)
+    assert (decision.intent.above_id, decision.intent.attempts) == (10, 1)
+    assert (decision.intent.instance, decision.intent.username) == ("operator-1", "ann")
+
+
+def test_the_right_function_is_kept_without_asking_for_others() -> None:
+    here = function(11)
+    assert decide(view({"functionID": 11, "function": RECORD}, current=here, around=None)) == Keep(here)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Fields("bikes", "private", ("mask", "polygon")),
+        Fields("cars", "public", ("mask", "polygon")),
+        Fields("cars", "private", ("mask",)),
+    ],
+)
+def test_a_changed_field_is_a_new_function_above_the_old(changed: Fields) -> None:
+    status = {"functionID": 11, "function": RECORD}
+    decision = decide(view(status, current=function(11), desired=changed))
+    assert isinstance(decision, Register)
+    assert decision.intent.above_id == 11
+    after = registered(TrackerStatus.model_validate(status), decision.intent, 12)
+    assert (after.function_id, after.obsolete_function_ids) == (12, [11])
+
+
+def test_a_function_that_is_gone_is_registered_again() -> None:
+    decision = decide(view({"functionID": 11, "function": RECORD}))
+    assert isinstance(decision, Register)
+
+
+def test_a_function_that_another_account_cannot_see_is_not_gone() -> None:
+    decision = decide(view({"functionID": 11, "function": RECORD}, around=Surroundings(BOB, ())))
+    assert isinstance(decision, Stop)
+    assert decision.reason == "OtherAccount"
+
+
+def test_one_candidate_of_an_interrupted_registration_is_adopted() -> None:
+    decision = decide(view(pending(), function(9), function(11)))
+    assert isinstance(decision, Adopt)
+    assert decision.status.function_id == 11
+    assert decision.status.registration is None
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        function(10),
+        function(11, name="bikes"),
+        function(11, owner_id=2),
+        function(11, owner_id=None),
+        function(11, kind="detector"),
+        function(11, provider="huggingface"),
+        function(11, visibility="public"),
+        function(11, shape_types=("mask",)),
+    ],
+)
+def test_a_stranger_is_never_adopted(stranger: Any) -> None:
+    assert isinstance(decide(view(pending(), stranger)), Wait)
+
+
+def test_a_function_that_another_tracker_holds_is_never_adopted() -> None:
+    assert isinstance(decide(view(pending(), function(11), claimed={11})), Wait)
+
+
+def test_several_candidates_are_named_and_left_alone() -> None:
+    decision = decide(view(pending(3600), function(11), function(12)))
+    assert isinstance(decision, Stop)
+    assert "11, 12" in decision.message
+
+
+@pytest.mark.parametrize("seconds", [0, 30, 59])
+def test_none_is_waited_for_until_the_settle_time_is_over(seconds: int) -> None:
+    decision = decide(view(pending(seconds)))
+    assert isinstance(decision, Wait)
+    assert decision.seconds == 60 - seconds
+
+
+def test_none_after_the_settle_time_is_asked_for_again_and_counted() -> None:
+    decision = decide(view(pending(60), function(30, name="other")))
+    assert isinstance(decision, Register)
+    assert (decision.intent.above_id, decision.intent.attempts) == (10, 2)
+
+
+def test_none_after_the_settle_time_is_forgotten_when_something_else_is_wanted() -> None:
+    decision = decide(view(pending(60), desired=Fields("bikes", "private", ("mask",))))
+    assert isinstance(decision, Abandon)
+    assert decision.status.registration is None
+
+
+def test_an_interrupted_registration_is_settled_by_its_own_fields() -> None:
+    decision = decide(view(pending(), function(11), desired=Fields("bikes", "private", ("mask",))))
+    assert isinstance(decision, Adopt)
+    assert decision.status.function_id == 11
+
+
+def test_an_interrupted_registration_of_another_account_is_left_to_it() -> None:
+    decision = decide(view(pending(3600), around=Surroundings(BOB, ())))
+    assert isinstance(decision, Stop)
+    assert decision.reason == "OtherAccount"
+
+
+def test_a_clock_that_was_set_back_only_waits() -> None:
+    decision = decide(view(pending(-30)))
+    assert isinstance(decision, Wait)
+    assert decision.seconds == 60
+
+
+def test_a_rival_of_the_same_name_goes_first() -> None:
+    assert isinstance(decide(view(rival="lab/bikes")), Wait)
+
+
+def test_a_given_function_is_adopted_and_never_obsolete() -> None:
+    given = function(42, name="theirs")
+    decision = decide(view({"functionID": 11, "function": RECORD}, adopt_id=42, current=given))
+    assert isinstance(decision, Adopt)
+    assert (decision.status.function_id, decision.status.obsolete_function_ids) == (42, [11])
+    adopted = decision.status
+    assert adopted.function is not None
+    assert adopted.function.adopted
+    back = decide(replace(view(current=given), status=adopted))
+    assert isinstance(back, Register)
+    assert registered(adopted, back.intent, 43).obsolete_function_ids == [11]
+
+
+@pytest.mark.parametrize(
+    ("current", "reason"),
+    [
+        (None, "FunctionNotFound"),
+        (function(42, kind="detector"), "FunctionUnsuitable"),
+        (function(42, provider="roboflow"), "FunctionUnsuitable"),
+    ],
+)
+def test_a_given_function_that_cannot_be_served(current: Any, reason: str) -> None:
+    decision = decide(view(adopt_id=42, current=current))
+    assert isinstance(decision, Stop)
+    assert decision.reason == reason
