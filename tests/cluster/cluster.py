@@ -1,10 +1,12 @@
 """The whole cluster: a network, nodes, the control plane on the first of them, and what they begin with.
 
-There is one on a machine. It lies in a folder of the cache; what must have a short path lies under ``/run``.
-Images stay when it ends. A cluster that did not end in order (the machine was switched off) is cleared away
-and made anew.
+It lies in a folder of the cache; what must have a short path lies under ``/run``. What the machine knows by
+name (an interface, cgroups, sockets) has a name made from that folder: each cache may have a cluster. Images
+stay when it ends. A cluster that did not end in order (the machine was switched off) is cleared away and made
+anew.
 """
 
+import hashlib
 import os
 import shutil
 import signal
@@ -26,7 +28,7 @@ from tests.cluster.processes import Processes
 from tests.cluster.progress import step
 from tests.cluster.waiting import wait_until
 
-SOCKETS = Path("/run/sam2-tracker-cluster")
+SOCKETS = Path("/run/sam2-tracker-clusters")
 # What every process of the cluster has in its environment: by it they are known when it ends.
 MARK = "SAM2_TRACKER_CLUSTER"
 
@@ -36,6 +38,15 @@ class Cluster:
     """The local cluster in ``folder``."""
 
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """What this machine knows it by: short enough for an interface."""
+        return f"s2t-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:5]}"
+
+    @property
+    def sockets(self) -> Path:
+        return SOCKETS / self.name
 
     @property
     def kubeconfig(self) -> Path:
@@ -59,7 +70,8 @@ class Cluster:
         return ControlPlane(self.folder, self.processes, address=str(self.network.node(0)), inside="node-0")
 
     def node(self, index: int) -> Node:
-        return Node(index, self.folder / f"node-{index}", SOCKETS, self.network, self.processes)
+        folder = self.folder / f"node-{index}"
+        return Node(index, folder, self.sockets, f"{self.name}-node-{index}", self.network, self.processes)
 
     @property
     def nodes(self) -> list[Node]:
@@ -93,10 +105,10 @@ class Cluster:
             self.folder.mkdir(parents=True, exist_ok=True)
             plan = self.network
             sysctls.remember(self.folder / "sysctls")
-            network.join_host(self.processes, plan)
+            network.join_host(self.processes, plan, self.name)
             nodes = [self.node(index) for index in range(max(count, len(self.nodes)))]
             for node in nodes:
-                network.join_node(self.processes, plan, node.index, node.mounts)
+                network.join_node(self.processes, plan, node.index, node.mounts, f"{self.name}-{node.index}")
             network.route_pods(self.processes, plan, len(nodes))
         with step("control plane"):
             self.plane.start()
@@ -187,10 +199,11 @@ class Cluster:
                         _remove(part)
             elif path.name != network.PLAN:
                 _remove(path)
-        _remove(SOCKETS)
-        for place in (KUBELET_PLACE, CONTAINER_LOGS_PLACE, SHIMS_PLACE):
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
+        _remove(self.sockets)
+        if _remove_if_empty(SOCKETS):
+            # No other cluster shows folders of its own at these places.
+            for place in (KUBELET_PLACE, CONTAINER_LOGS_PLACE, SHIMS_PLACE):
+                _remove_if_empty(place)
         # Last: as long as it is there, a clearing away that was interrupted is done again.
         (self.folder / network.PLAN).unlink()
 
@@ -215,6 +228,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> bool:
+    """Remove a folder that holds nothing; say whether it is gone."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return not folder.exists()
 
 
 def _require_root() -> None:

@@ -2,7 +2,7 @@
 
 Each namespace is held by a process that does nothing else. With the last process of a namespace go its
 interfaces, its routes, its firewall rules and its mounts. Of this machine's own network only one interface is
-ours, ``s2t-host``, with one address; it goes with the bridge at its other end.
+ours, with one address; it goes with the bridge at its other end.
 """
 
 import json
@@ -19,7 +19,6 @@ from tests.cluster.processes import Processes
 from tests.cluster.waiting import wait_until
 
 SWITCH = "switch"
-HOST_INTERFACE = "s2t-host"
 PLAN = "network"
 
 
@@ -58,24 +57,29 @@ def hold(processes: Processes, name: str, mounts: Mapping[Path, Path] | None = N
     return True
 
 
-def join_host(processes: Processes, network: Plan) -> None:
-    """Make the bridge, and this machine's interface to it."""
+def join_host(processes: Processes, network: Plan, interface: str) -> None:
+    """Make the bridge, and this machine's interface to it, of that name."""
     if not hold(processes, SWITCH):
         return
     _inside(processes, SWITCH, "ip", "link", "add", "bridge", "type", "bridge")
     _inside(processes, SWITCH, "ip", "link", "set", "bridge", "up")
-    _plug(processes, "host", HOST_INTERFACE)
-    run(["ip", "address", "add", f"{network.host}/{network.network.prefixlen}", "dev", HOST_INTERFACE])
-    run(["ip", "link", "set", HOST_INTERFACE, "up"])
+    _plug(processes, "host", interface)
+    run(["ip", "address", "add", f"{network.host}/{network.network.prefixlen}", "dev", interface])
+    run(["ip", "link", "set", interface, "up"])
 
 
-def join_node(processes: Processes, network: Plan, index: int, mounts: Mapping[Path, Path]) -> None:
-    """Make a node's namespaces and its interface; Services and pods are all that it has routes to."""
+def join_node(
+    processes: Processes, network: Plan, index: int, mounts: Mapping[Path, Path], interface: str
+) -> None:
+    """Make a node's namespaces and its interface, which has that name until it is there.
+
+    Services and pods are all that a node has routes to.
+    """
     name = f"node-{index}"
     if not hold(processes, name, mounts):
         return
-    _plug(processes, name, f"s2t-{name}")
-    run(["ip", "link", "set", f"s2t-{name}", "netns", str(processes.pid(name)), "name", "eth0"])
+    _plug(processes, name, interface)
+    run(["ip", "link", "set", interface, "netns", str(processes.pid(name)), "name", "eth0"])
     _inside(
         processes,
         name,

@@ -31,11 +31,13 @@ class Node:
         index: 0 for the node that carries the control plane too.
         folder: its data; the part of its images outlives the cluster, so that they are imported once.
         sockets: a short path for sockets and mounts, whose names may not be long.
+        cgroup: what its cgroup is named in each hierarchy.
     """
 
     index: int
     folder: Path
     sockets: Path
+    cgroup: str
     network: Plan
     processes: Processes
 
@@ -46,10 +48,6 @@ class Node:
     @property
     def address(self) -> IPv4Address:
         return self.network.node(self.index)
-
-    @property
-    def cgroup(self) -> str:
-        return f"s2t-{self.name}"
 
     @property
     def images(self) -> Path:
