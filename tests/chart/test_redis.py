@@ -8,12 +8,16 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError
 
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from sam2_operator.core.naming import key_prefix, state_user
+from sam2_operator.core.observed import StateAccess
 from tests.chart.helm import Rendered
 from tests.chart.redis_server import RedisPod, pod_of
 
 PASSWORD = "the administrator's password"
-TRACKER = "s2t-6f1c"
-PREFIX = "s2t:{6f1c}:"
+UID = "6f1c0000-0000-4000-8000-000000000000"
+TRACKER = state_user(UID)
+PREFIX = key_prefix(UID)
 
 
 @pytest.fixture
@@ -51,16 +55,16 @@ def test_the_user_of_the_probes_can_do_nothing_else(server: RedisPod) -> None:
 
 
 def test_a_tracker_s_user_survives_a_restart_and_sees_only_its_own_keys(server: RedisPod) -> None:
+    access = _add_tracker(server)
     with server.client("admin", PASSWORD) as admin:
-        _add_tracker(admin)
         admin.set("s2t:{other}:answer", "theirs")
-    with server.client(TRACKER, "secret") as tracker:
+    with _agent(access) as tracker:
         tracker.set(f"{PREFIX}answer", "ours")
     server.stop()
     assert server.initialize(PASSWORD).returncode == 0
     server.start()
 
-    with server.client(TRACKER, "secret") as tracker:
+    with _agent(access) as tracker:
         assert tracker.get(f"{PREFIX}answer") == "ours"
         with pytest.raises(NoPermissionError):
             tracker.get("s2t:{other}:answer")
@@ -81,8 +85,7 @@ def test_what_was_answered_survives_a_kill(server: RedisPod) -> None:
 
 
 def test_a_new_password_replaces_the_old_and_keeps_the_trackers(server: RedisPod) -> None:
-    with server.client("admin", PASSWORD) as admin:
-        _add_tracker(admin)
+    access = _add_tracker(server)
     server.stop()
     assert server.initialize("another").returncode == 0
     server.start()
@@ -91,7 +94,7 @@ def test_a_new_password_replaces_the_old_and_keeps_the_trackers(server: RedisPod
         admin.ping()
     with server.client("admin", "another") as admin:
         assert {each.split()[1] for each in admin.acl_list()} == {"default", "admin", "health", TRACKER}
-    with server.client(TRACKER, "secret") as tracker:
+    with _agent(access) as tracker:
         tracker.set(f"{PREFIX}answer", "ours")
 
 
@@ -160,11 +163,18 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
 
 
-def _add_tracker(admin: redis.Redis) -> None:
-    """What the operator does for each tracker."""
-    limits = [f"~{PREFIX}*", f"&{PREFIX}*", "+@all", "-@admin", "-@dangerous"]
-    _call(admin, "ACL", "SETUSER", TRACKER, "reset", "on", ">secret", *limits)
-    _call(admin, "ACL", "SAVE")
+def _add_tracker(server: RedisPod) -> StateAccess:
+    """Let the operator make a tracker's user; give what the tracker's agent gets."""
+    url = f"redis://admin@127.0.0.1:{server.port}/0"
+    store = RedisStateStore(Administrator(url, lambda: PASSWORD, lambda: None, manages_users=True))
+    store.ensure_user(UID)
+    access = store.managed(UID)
+    assert access is not None
+    return access
+
+
+def _agent(access: StateAccess) -> redis.Redis:
+    return redis.Redis.from_url(access.url, decode_responses=True)
 
 
 def _call(client: redis.Redis, *command: str) -> object:
