@@ -17,6 +17,7 @@ from sam2.build_sam import build_sam2_video_predictor
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
 from sam2_agent.adapters.sam2_frames import normalize
 from sam2_agent.adapters.sam2_tracker import Sam2Tracker
+from sam2_agent.core.tracking import Prompt
 from tests.fidelity.clips import write_clip
 from tests.fidelity.tracks import box_prompt, mask_prompt, propagate, same_bits, track
 from tests.tiny_sam2.model import CONFIG, WEIGHTS
@@ -69,7 +70,7 @@ def test_autocast_has_the_bits_of_sam2_under_autocast(
     predictor: Any, model: BuiltModel, tmp_path: Path
 ) -> None:
     clip = write_clip(tmp_path, 2_000_001, "medium", 10)
-    prompts = [mask_prompt(clip, 1), box_prompt(clip, 2)]
+    prompts: list[Prompt] = [mask_prompt(clip, 1), box_prompt(clip, 2)]
 
     ours = track(lambda: Sam2Tracker(model, "bfloat16"), clip.frames, prompts)
 
