@@ -13,8 +13,8 @@ from tests.demo.errors import DemoError
 
 _GIF_WIDTH = 480
 _GIF = (
-    f"scale={_GIF_WIDTH}:-1:flags=lanczos,hqdn3d=3:3:8:8,split[a][b];"
-    "[a]palettegen=max_colors=128:stats_mode=full[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
+    f"scale={_GIF_WIDTH}:-1:flags=lanczos,hqdn3d=4:4:9:9,split[a][b];"
+    "[a]palettegen=max_colors=112:stats_mode=full[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
 )
 
 

@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 WIDTH = 800
 """Pixels across; the height follows from the clip's."""
 
-OBJECTS: tuple[Colour, ...] = ((255, 196, 61), (64, 224, 208), (255, 94, 148))
+OBJECTS: tuple[Colour, ...] = ((255, 82, 160), (255, 186, 48), (56, 214, 255))
 RED: Colour = (255, 77, 79)
 AMBER: Colour = (255, 176, 32)
 GREEN: Colour = (82, 210, 115)
@@ -32,7 +32,7 @@ _GROOVE: Colour = (38, 44, 58)
 _PANEL, _PANEL_WITH_CURVES = 104, 156
 """Height of the panel below the frame; even, as video wants it."""
 _MARGIN = 28
-_LOWEST_IOU = 0.7
+_LOWEST_IOU = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _tinted(scene: NDArray[np.float32], masks: Sequence[Bitmap]) -> NDArray[np.f
     covers = [_smooth(mask, (width, height)) for mask in masks]
     elsewhere = 1 - np.max(covers, axis=0)
     scene = scene * (1 - 0.28 * elsewhere[..., None])
-    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     for index, cover in enumerate(covers):
         colour = np.array(_colour(index), np.float32)
         edge = cv2.GaussianBlur(cover - cv2.erode(cover, pen), (0, 0), 0.7)[..., None]
@@ -125,7 +125,7 @@ def _alarmed(scene: NDArray[np.float32], colour: Colour) -> NDArray[np.float32]:
     grey = scene.mean(axis=2, keepdims=True)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     border = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y]).astype(np.float32)
-    glow = np.exp(-border / 26)[..., None]
+    glow = np.exp(-border / 16)[..., None]
     dark = 0.42 * (0.75 * grey + 0.25 * scene)
     alarmed: NDArray[np.float32] = dark * (1 - glow) + np.array(colour, np.float32) * glow
     return alarmed
