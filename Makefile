@@ -57,4 +57,4 @@ cluster-down: ## end that cluster; leaves nothing running or mounted
 	@if [ -x $(CACHE)/venv/bin/python ]; then python -m tests.cluster down; fi
 
 bench: setup ## agent time over bare model time, side by side in one run
-	@python -m benchmarks.frame_time
+	@OMP_WAIT_POLICY=passive python -m benchmarks.frame_time
