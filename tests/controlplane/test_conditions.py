@@ -300,6 +300,7 @@ def test_the_kubelets_and_the_agents_last_words(
     annotation: CVAT,
     namespace: Namespace,
     operator: Operator,
+    *,
     container: dict[str, Any],
     reason: str,
     words: str,

@@ -127,7 +127,13 @@ def test_what_is_deleted_comes_back(
     ],
 )
 def test_what_is_edited_is_repaired(
-    annotation: CVAT, namespace: Namespace, operator: Operator, kind: str, name: str, patch: dict[str, object]
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    *,
+    kind: str,
+    name: str,
+    patch: dict[str, object],
 ) -> None:
     namespace.apply_tracker(annotation.url)
     operator.settle(namespace.name)
@@ -176,6 +182,7 @@ def test_deleting_removes_agent_function_and_state(
     annotation: CVAT,
     namespace: Namespace,
     operator: Operator,
+    *,
     acl_redis: RedisServer,
     policy: str,
     left: int,

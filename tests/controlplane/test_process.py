@@ -1,4 +1,4 @@
-"""The operator as a process: watches wake it, it serves health and metrics, it needs few rights, it ends in order."""
+"""The operator as a process: woken by watches, healthy, without traces of its own, ended in order."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ _TIMEOUT = urllib3.Timeout(connect=1.0, read=2.0)
 
 
 class AgentStatusDocument(BaseModel):
-    """The agent's answer, as both sides agreed on it."""
+    """The agent's answer, as both sides agreed on it; an agent of a newer version may say more."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore")
 
     version: str
     phase: Literal["Starting", "LoadingModel", "WaitingForLease", "Serving", "Draining"]

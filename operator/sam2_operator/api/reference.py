@@ -1,6 +1,7 @@
 """The reference of the resource, generated from the models.
 
-`python -m sam2_operator.api.reference docs/resource.md` writes it; with `--check` it fails when the file is stale.
+`python -m sam2_operator.api.reference docs/resource.md` writes it; with `--check` it fails when the file is
+stale.
 """
 
 from __future__ import annotations
@@ -8,17 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sam2_operator.api.crd import custom_resource_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _INTRODUCTION = """\
 # SAM2Tracker
 
-The resource `sam2.dev/v1alpha1`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the operator's
-models; `kubectl explain s2t.spec --recursive` shows the same in a terminal.
+The resource `sam2.dev/v1alpha1`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the
+operator's models; `kubectl explain s2t.spec --recursive` shows the same in a terminal.
 
 Usually this is enough:
 
@@ -52,7 +55,9 @@ def rendered() -> str:
         parts.extend(f"{row}\n" for row in _rows(part, schema["properties"][part]))
         parts.append("\n")
     parts.append("## Refused\n\nThe API server refuses what cannot work, with these sentences:\n\n")
-    whole = [{"path": "metadata.name", "message": each["message"]} for each in schema["x-kubernetes-validations"]]
+    whole = [
+        {"path": "metadata.name", "message": each["message"]} for each in schema["x-kubernetes-validations"]
+    ]
     told = [*whole, *_sentences("spec", schema["properties"]["spec"])]
     parts.extend(f"- `{each['path']}`: {each['message']}\n" for each in told)
     return "".join(parts)
