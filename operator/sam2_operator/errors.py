@@ -100,6 +100,12 @@ class ConflictError(KubernetesError):
     reason = "Conflict"
 
 
+class NamespaceTerminatingError(KubernetesError):
+    """The namespace is being deleted and takes no new objects."""
+
+    reason = "NamespaceTerminating"
+
+
 class InvalidObjectError(KubernetesError):
     """The API server refuses an object: what the tracker asks for is impossible in this cluster."""
 

@@ -149,7 +149,7 @@ class Finalizer:
         message = f"Deleted without finishing: {' '.join(left)} Clean up by hand."
         log.warning("%s: %s", tracker.key, message)
         self.metrics.left_behind()
-        self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message)
+        self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message, lasting=True)
 
 
 def _undeleted(tracker: Tracker, problem: Problem) -> Problem:

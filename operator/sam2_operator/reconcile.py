@@ -19,7 +19,7 @@ from sam2_operator.core.explain import explain
 from sam2_operator.core.observed import Manifest, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.workload import RESTART_ANNOTATION
-from sam2_operator.errors import CvatError, InvalidObjectError, OperatorError
+from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
 from sam2_operator.registrar import Registered, Registrar, problem_of
 
 if TYPE_CHECKING:
@@ -186,6 +186,9 @@ class Reconciler:
             except InvalidObjectError as error:
                 message = f"The API server refuses what the tracker asks for: {error}"
                 refused = refused or Problem("Refused", message)
+            except NamespaceTerminatingError as error:
+                message = "The namespace is being deleted, and the tracker with it."
+                refused = refused or Problem(error.reason, message)
         return changed, refused
 
     def _carry_out(self, tracker: Tracker, action: Apply | Delete | DeletePod) -> bool:

@@ -59,10 +59,12 @@ class Reporter:
         self._tell(tracker, told)
         return written
 
-    def tell(self, tracker: Tracker, *, warning: bool, reason: str, message: str) -> None:
+    def tell(
+        self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
+    ) -> None:
         """Make an event; that it cannot be made is no reason to stop."""
         try:
-            self.kube.event(tracker, warning=warning, reason=reason, message=message)
+            self.kube.event(tracker, warning=warning, reason=reason, message=message, lasting=lasting)
         except KubernetesError as error:
             log.warning("%s: the event %s could not be made: %s", tracker.key, reason, error)
 

@@ -69,8 +69,10 @@ class Kubernetes(Protocol):
     def creation_failure(self, stateful_set: Manifest) -> str | None:
         """Give the newest words of the StatefulSet's controller about why it cannot make the pod."""
 
-    def event(self, tracker: Tracker, *, warning: bool, reason: str, message: str) -> None:
-        """Tell about a transition."""
+    def event(
+        self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
+    ) -> None:
+        """Tell about a transition; a lasting one on the Namespace, if that goes away with the tracker."""
 
 
 class CvatSession(Protocol):

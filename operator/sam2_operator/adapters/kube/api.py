@@ -11,7 +11,12 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException
 
 from sam2_operator.core.naming import FIELD_MANAGER
-from sam2_operator.errors import ConflictError, InvalidObjectError, KubernetesError
+from sam2_operator.errors import (
+    ConflictError,
+    InvalidObjectError,
+    KubernetesError,
+    NamespaceTerminatingError,
+)
 
 if TYPE_CHECKING:
     from sam2_operator.core.observed import Manifest
@@ -27,10 +32,6 @@ _TIMEOUT = (5.0, 20.0)
 
 class NotFoundError(KubernetesError):
     """There is no such object."""
-
-
-class NamespaceTerminatingError(KubernetesError):
-    """The namespace is being deleted and takes no new objects."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi, NamespaceTerminatingError, NotFoundError
+from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi, NotFoundError
 from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core.naming import FIELD_MANAGER
 from sam2_operator.core.timestamps import text
-from sam2_operator.errors import ConflictError, KubernetesError
+from sam2_operator.errors import ConflictError, KubernetesError, NamespaceTerminatingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,8 +143,10 @@ class Kube:
         live = self.get("ConfigMap", namespace, name)
         return None if live is None else {key: value.encode() for key, value in _data(live).items()}
 
-    def event(self, tracker: Tracker, *, warning: bool, reason: str, message: str) -> None:
-        """Tell about a transition, on the tracker; in a namespace that is going away, on the Namespace."""
+    def event(
+        self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
+    ) -> None:
+        """Tell about a transition; a lasting one on the Namespace, if that goes away with the tracker."""
         namespace = tracker.metadata.namespace
         about = {
             "apiVersion": API_VERSION,
@@ -158,7 +160,7 @@ class Kube:
                 namespace, tracker.metadata.name, about, warning=warning, reason=reason, message=message
             )
         except NamespaceTerminatingError:
-            if self.namespaces:
+            if not lasting or self.namespaces:
                 return  # an operator of single namespaces may write nowhere else
             about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
             told = f"SAM2Tracker {tracker.metadata.name}: {message}"
