@@ -33,7 +33,7 @@ class RedisServer:
             raise FileNotFoundError("redis-server is not installed; hack/apt.sh installs it")
         listening = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         command = [program, *listening, "--save", "", "--logfile", "redis.log", *self._options]
-        self._process = subprocess.Popen(command)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -9,6 +9,8 @@ import os
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sam2_agent import VERSION, settings
@@ -19,22 +21,13 @@ from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
-from sam2_agent.adapters.redis_store import RedisStore
-from sam2_agent.core.answering import Answering
-from sam2_agent.core.behind import WriteBehind
-from sam2_agent.core.footage import Footage
-from sam2_agent.core.recent import Recent
 from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
-from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import GaveUp, InvalidSettings
-from sam2_agent.loop import Agent, Patience
+from sam2_agent.loop import Agent, Patience, World
 from sam2_agent.settings import Settings
 
 log = logging.getLogger("sam2_agent")
-
-RESTORE_SECONDS = 45.0
-"""How long one request may restore tracks: well below the minute after which proxies give up on CVAT's page."""
 
 MAX_MESSAGE_BYTES = 4096
 """Kubernetes keeps no more of a termination message."""
@@ -61,9 +54,8 @@ def main() -> int:
 
 
 async def _run(chosen: Settings) -> None:
-    """Wire everything, load the model, serve."""
-    clock = BootClock()
-    status = Status(VERSION, clock)
+    """Answer health, load the model, serve."""
+    status = Status(VERSION, BootClock())
     metrics = Metrics(status)
     compute = ModelThread()
     stopping = asyncio.Event()
@@ -83,24 +75,23 @@ async def _run(chosen: Settings) -> None:
             tracker = loading.result()
             status.fingerprint = tracker.fingerprint
             log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
-            await _serve(chosen, clock, status, metrics, compute, tracker, stopped)
+            async with _connected(chosen, status, metrics, tracker, compute=compute) as world:
+                agent = Agent(world, status, chosen.shape_types, Patience(lease=chosen.lease_seconds))
+                stopped.add_done_callback(lambda _: agent.stop())
+                await agent.run()
     except* GaveUp as group:
         raise _first(group) from group
     finally:
         compute.close()
 
 
-async def _serve(
-    chosen: Settings,
-    clock: BootClock,
-    status: Status,
-    metrics: Metrics,
-    compute: ModelThread,
-    tracker: Tracker,
-    stopped: asyncio.Future[bool],
-) -> None:
-    store = RedisStore(
-        redis_store.connect(chosen.read_redis_url(), str(chosen.redis_ca_file or "")),
+@asynccontextmanager
+async def _connected(
+    chosen: Settings, status: Status, metrics: Metrics, tracker: Tracker, *, compute: ModelThread
+) -> AsyncIterator[World]:
+    """Wire the adapters."""
+    store = redis_store.RedisStore(
+        redis_store.connect(chosen.read_redis_url(), chosen.redis_ca_file),
         prefix=chosen.key_prefix,
         holder=chosen.holder,
         state_seconds=chosen.state_ttl_seconds,
@@ -114,52 +105,25 @@ async def _serve(
         ca_file=chosen.cvat_ca_file,
         on_answer=lambda: status.answered("CVAT"),
     )
-    rng = random.SystemRandom()
-    recent = Recent()
-    frames = CVATFrames(client)
-    footage = Footage(frames, tracker, compute, recent)
-    behind = WriteBehind(store, tracker, compute, metrics)
-    tracks = Tracks(
-        tracker=tracker,
-        compute=compute,
-        footage=footage,
-        store=store,
-        behind=behind,
-        recent=recent,
-        clock=clock,
-        events=metrics,
-        patience=RESTORE_SECONDS,
-    )
-    answering = Answering(
-        tracks=tracks,
-        footage=footage,
-        frames=frames,
-        store=store,
-        events=metrics,
-        rng=rng,
-        fingerprint=tracker.fingerprint,
-        shape_types=chosen.shape_types,
-    )
-    agent = Agent(
-        queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
-        store=store,
-        answering=answering,
-        behind=behind,
-        status=status,
-        clock=clock,
-        rng=rng,
-        meter=metrics,
-        patience=Patience(lease=chosen.lease_seconds),
-    )
-    stopped.add_done_callback(lambda _: agent.stop())
     try:
-        await agent.run()
+        yield World(
+            tracker=tracker,
+            compute=compute,
+            queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
+            frames=CVATFrames(client),
+            store=store,
+            clock=status.clock,
+            rng=random.SystemRandom(),
+            meter=metrics,
+        )
     finally:
         await store.close()
 
 
 def _load_model(chosen: Settings) -> Tracker:
     """Load the model; importing torch takes seconds, so it happens here, while health is answered."""
+    # Idle threads of PyTorch spin by default; where cores are shared that slows a CPU down a hundredfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from sam2_agent.adapters.sam2_build import VolumeModel, build  # noqa: PLC0415
     from sam2_agent.adapters.sam2_device import choose_precision, open_device  # noqa: PLC0415
     from sam2_agent.adapters.sam2_hub import HubModel  # noqa: PLC0415

@@ -30,10 +30,15 @@ from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.answering import Answering
 from sam2_agent.core.backoff import Backoff
 from sam2_agent.core.behind import WriteBehind
+from sam2_agent.core.footage import Footage
 from sam2_agent.core.lease import Lease, look_again_after, renew_after
-from sam2_agent.core.ports import Clock, HeldByAnother, Queue, Store
+from sam2_agent.core.ports import Clock, Compute, Events, Frames, HeldByAnother, Queue, Store
+from sam2_agent.core.recent import Recent
 from sam2_agent.core.requests import CATEGORIES, Category, Recorded, describe
+from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Peer, Status
+from sam2_agent.core.tracking import Tracker
+from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import (
     AnswerRefused,
     CVATUnavailable,
@@ -48,17 +53,14 @@ from sam2_agent.errors import (
 log = logging.getLogger(__name__)
 
 
-class Meter(Protocol):
-    """What the loop counts; nothing depends on it."""
+class Meter(Events, Protocol):
+    """What is counted; nothing depends on it."""
 
     def request(self, kind: str, outcome: str, seconds: float) -> None:
         """A request ended for this agent."""
 
     def unavailable(self, reason: str) -> None:
         """CVAT or Redis did not do what it was asked."""
-
-    def damaged(self, kind: str) -> None:
-        """A record could not be read and counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +74,46 @@ class Patience:
     """After so long without CVAT's frames or Redis an annotator is told instead of kept waiting."""
     drain: float = 20.0
     """How long the request in hand may go on after the agent was told to stop."""
+    restore: float = 45.0
+    """How long one request may restore tracks: below the minute after which proxies give up on CVAT's page."""
     attempts: int = 5
     """A request during which so many agents died is failed: it may be what kills them."""
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that the agent needs to be given: real in `__main__`, with virtual time and faults in a simulation."""
+
+    tracker: Tracker
+    compute: Compute
+    queue: Queue
+    frames: Frames
+    store: Store
+    clock: Clock
+    rng: Random
+    meter: Meter
+
+
 class Agent:
-    """Serves one function's queue until it is told to stop."""
+    """Serves one function's queue until it is told to stop; `shape_types` are those that the function declares."""
 
     def __init__(
-        self,
-        *,
-        queue: Queue,
-        store: Store,
-        answering: Answering,
-        behind: WriteBehind,
-        status: Status,
-        clock: Clock,
-        rng: Random,
-        meter: Meter,
-        patience: Patience,
+        self, world: World, status: Status, shape_types: frozenset[ShapeType], patience: Patience
     ) -> None:
-        self._queue = queue
-        self._store = store
-        self._answering = answering
-        self._behind = behind
+        self._queue = world.queue
+        self._store = world.store
+        self._clock = world.clock
+        self._rng = world.rng
+        self._meter = world.meter
         self._status = status
-        self._clock = clock
-        self._rng = rng
-        self._meter = meter
         self._patience = patience
+        self._behind = WriteBehind(world.store, world.tracker, world.compute, world.meter)
+        self._answering = _answering(world, self._behind, shape_types, patience)
         self._stopping = asyncio.Event()
-        self._work = Alarm(clock)
-        self._doubt = Alarm(clock)
+        self._work = Alarm(world.clock)
+        self._doubt = Alarm(world.clock)
         self._maybe: set[Category] = set(CATEGORIES)
-        self._ask_at = clock.now()
+        self._ask_at = world.clock.now()
         self._inbox = False
         self._in_hand = 0
         self._begun: set[str] = set()
@@ -428,3 +436,31 @@ class Agent:
         self._status.trouble(peer, trouble)
         self._meter.unavailable(trouble.reason)
         log.warning("%s", trouble, extra={"reason": trouble.reason})
+
+
+def _answering(
+    world: World, behind: WriteBehind, shape_types: frozenset[ShapeType], patience: Patience
+) -> Answering:
+    recent = Recent()
+    footage = Footage(world.frames, world.tracker, world.compute, recent)
+    tracks = Tracks(
+        tracker=world.tracker,
+        compute=world.compute,
+        footage=footage,
+        store=world.store,
+        behind=behind,
+        recent=recent,
+        clock=world.clock,
+        events=world.meter,
+        patience=patience.restore,
+    )
+    return Answering(
+        tracks=tracks,
+        footage=footage,
+        frames=world.frames,
+        store=world.store,
+        events=world.meter,
+        rng=world.rng,
+        fingerprint=world.tracker.fingerprint,
+        shape_types=shape_types,
+    )

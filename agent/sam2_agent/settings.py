@@ -20,7 +20,6 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.errors import InvalidSettings
 
 PREFIX = "SAM2_AGENT_"
@@ -61,7 +60,7 @@ class Settings(BaseSettings):
     cvat_ca_file: ReadableFile | None = None
     function_id: Annotated[int, Field(ge=0)]
     agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
-    shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon"})
+    shape_types: Annotated[frozenset[Literal["mask", "polygon", "rectangle"]], NoDecode] = frozenset({"mask", "polygon"})
 
     model_id: str | None = None
     model_revision: str | None = None

@@ -16,7 +16,9 @@ HLEN, EVAL, EVALSHA, SCRIPT LOAD, PING.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import redis.asyncio as redis
@@ -215,13 +217,17 @@ class RedisStore:
                 "network policy and CA are right.",
                 reason="RedisUnreachable",
             ) from error
+        finally:
+            # Before Python 3.12 asyncio.wait_for, which redis-py uses, can swallow a cancellation.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
         self._on_answer()
         return result
 
 
-def connect(url: str, ca_file: str | None) -> redis.Redis:
+def connect(url: str, ca_file: Path | None) -> redis.Redis:
     """Make a client that answers or fails within seconds; whoever uses it does the retrying."""
-    options: dict[str, Any] = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
+    options: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file and url.startswith("rediss:") else {}
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=3,

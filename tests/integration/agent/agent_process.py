@@ -66,7 +66,9 @@ class AgentProcess:
         while not condition():
             process = self._running()
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"exit status {process.poll()}, {self.status()}, log:\n{self.log_file.read_text()}")
+                raise AssertionError(
+                    f"exit status {process.poll()}, {self.status()}, log:\n{self.log_file.read_text()}"
+                )
             time.sleep(0.05)
 
     def wait_exit(self, seconds: float = 60.0) -> int:
@@ -102,7 +104,9 @@ class AgentProcess:
     def metric(self, name: str) -> float:
         """The sum of one metric over its labels."""
         lines = self.get("/metrics").decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cvat_standin.annotator import Annotator, Shape
+from tests.cvat_standin.annotator import Annotator, OnFrame, Shape
 from tests.cvat_standin.client import CVAT, Account
 from tests.cvat_standin.fixtures import cvat
 from tests.integration.agent.agent_process import AgentProcess
+from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.cvat_standin.caller import Caller
 from tests.redis_server import RedisServer, redis_server
 
 __all__ = ["cvat", "redis_server"]
 
 HEIGHT, WIDTH, LENGTH = 90, 120, 24
+
+Shapes: TypeAlias = tuple[Shape | None, ...]
 
 
 def disk(frame: int) -> tuple[float, float, float]:
@@ -79,9 +83,30 @@ class World:
     function: int
     credentials: Path
     new_agent: Callable[..., AgentProcess]
+    new_toy: Callable[..., InProcessAgent]
 
     def annotator(self) -> Annotator:
         return Annotator(self.cvat.url, self.ann.username, self.ann.password)
+
+    def track(self, on_frame: OnFrame = lambda _frame: None, *, stop: int = LENGTH - 1) -> list[Shapes]:
+        """Let Ann track three objects from frame 0; return what each later frame got."""
+        with self.annotator() as annotator:
+            track = annotator.track(
+                self.function, self.task, drawn_shapes(), start=0, stop=stop, on_frame=on_frame
+            )
+        return [frame.shapes for frame in track.frames[1:]]
+
+    def run(self, **parameters: object) -> dict[str, Any]:
+        """One call of the action; raises `RunError` with the sentence that Ann sees."""
+        with self.annotator() as annotator:
+            return annotator.run(self.function, {"task": self.task, **parameters})
+
+    def begin(self) -> list[str]:
+        """Begin to track from frame 0; return the states."""
+        states: list[str] = self.run(
+            type="init_tracking", frame=0, shapes=[shape.to_json() for shape in drawn_shapes()]
+        )["states"]
+        return states
 
 
 @pytest.fixture
@@ -108,6 +133,22 @@ def world(cvat: CVAT, redis_server: RedisServer, tmp_path: Path) -> Iterator[Wor
         agents.append(agent)
         return agent
 
-    yield World(cvat, redis_server, ann, robot, task, function, credentials, new_agent)
+    toys: list[InProcessAgent] = []
+
+    def new_toy(**options: Any) -> InProcessAgent:
+        toy = InProcessAgent(
+            cvat_url=cvat.url,
+            credentials=credentials,
+            function=function,
+            redis_url=redis_server.url,
+            **options,
+        )
+        toys.append(toy)
+        return toy
+
+    yield World(cvat, redis_server, ann, robot, task, function, credentials, new_agent, new_toy)
+    cvat.faults.clear()
     for agent in agents:
         agent.kill()
+    for toy in toys:
+        toy.stop()

@@ -1,0 +1,134 @@
+"""What an annotator reads when a request cannot be answered; the agent goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cvat_standin.annotator import RunError
+from tests.integration.agent.conftest import LENGTH, World, drawn_shapes, picture
+
+MASK = drawn_shapes()[0].to_json()
+
+
+@pytest.fixture
+def world_with_agent(world: World) -> World:
+    world.new_toy().start().wait_ready()
+    return world
+
+
+def refusal(world: World, **parameters: object) -> str:
+    """The sentence; afterwards the agent still answers."""
+    with pytest.raises(RunError) as error:
+        world.run(**parameters)
+    assert world.begin()
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"shapes": [{**MASK, "points": [1.0, 2.0]}]}, "mask is damaged"),
+        ({"shapes": [{"type": "ellipse", "points": [1.0, 2.0, 3.0, 4.0]}]}, "cannot track a ellipse"),
+        ({"shapes": [MASK], "frame": LENGTH}, f"Task 1 has no frame {LENGTH}; its last is {LENGTH - 1}."),
+        ({"shapes": [MASK] * 33}, "33 objects are too many"),
+        ({"shapes": [{**MASK, "type": "rectangle", "points": [1, 2, 30, 40], "rotation": 20}]}, "rotated"),
+    ],
+)
+def test_bad_shapes_and_frames(world_with_agent: World, parameters: dict[str, Any], words: str) -> None:
+    record = world_with_agent.cvat.submit(
+        world_with_agent.function,
+        {"type": "init_tracking", "task": world_with_agent.task, "frame": 0, **parameters},
+        "ann",
+    )
+    assert words in ended(world_with_agent, record.key)
+
+
+@pytest.mark.parametrize("kind", ["annotate_task", "annotate_frame", "interact"])
+def test_requests_of_other_kinds(world_with_agent: World, kind: str) -> None:
+    world = world_with_agent
+    record = world.cvat.submit(
+        world.function, {"type": kind, "task": world.task, "frame": 0}, "ann", category="batch"
+    )
+    assert ended(world, record.key) == f"This function tracks objects; it cannot answer {kind} requests."
+
+
+def ended(world: World, key: int) -> str:
+    """The sentence that a request ended with."""
+    record = world.cvat.wait_for_request(world.function, "failed")
+    assert record.key == key
+    assert world.cvat.count("POST /api/functions/queues/{id}/requests/{request_id}/fail") == 1
+    return record.exc_info
+
+
+def test_states_that_the_function_did_not_write(world_with_agent: World) -> None:
+    for text in ("nonsense", "s2t1.{}", world_with_agent.begin()[0] + " "):
+        sentence = refusal(world_with_agent, type="track", frame=1, states=[text])
+        assert sentence == "A tracking state is not one that this function wrote; start tracking again."
+
+
+def test_a_state_of_another_task(world_with_agent: World) -> None:
+    world = world_with_agent
+    other = world.cvat.add_task([picture(3)] * 4, "ann", assignees=["robot"])
+    with world.annotator() as annotator, pytest.raises(RunError, match="belongs to another task"):
+        annotator.run(world.function, {"type": "track", "task": other, "frame": 1, "states": world.begin()})
+
+
+def test_a_state_forged_for_another_task_finds_nothing_of_the_first(world_with_agent: World) -> None:
+    world = world_with_agent
+    other = world.cvat.add_task([picture(frame) for frame in (9, 8, 7)], "ann", assignees=["robot"])
+    honest = world.begin()[0]
+    first = world.run(type="track", frame=1, states=[honest])["shapes"]
+    with world.annotator() as annotator:
+        forged = honest.replace(f'"task":{world.task}', f'"task":{other}')
+        answer = annotator.run(
+            world.function, {"type": "track", "task": other, "frame": 1, "states": [forged]}
+        )
+    assert answer["shapes"] != first
+    assert world.run(type="track", frame=1, states=[honest])["shapes"] == first
+
+
+def test_a_frame_of_another_size(world: World) -> None:
+    odd = world.cvat.add_task([picture(0), picture(1)[:60]], "ann", assignees=["robot"])
+    world.new_toy().start().wait_ready()
+    with world.annotator() as annotator:
+        begun = {"type": "init_tracking", "task": odd, "frame": 0, "shapes": [MASK]}
+        states = annotator.run(world.function, begun)["states"]
+        with pytest.raises(
+            RunError, match="Frame 1 is 120x60 pixels, but the track began on a frame of 120x90"
+        ):
+            annotator.run(world.function, {"type": "track", "task": odd, "frame": 1, "states": states})
+
+
+def test_a_deleted_frame(world: World) -> None:
+    task = world.cvat.add_task(
+        [picture(frame) for frame in range(3)], "ann", assignees=["robot"], deleted_frames=[1]
+    )
+    world.new_toy().start().wait_ready()
+    world.cvat.submit(
+        world.function, {"type": "init_tracking", "task": task, "frame": 1, "shapes": [MASK]}, "ann"
+    )
+    record = world.cvat.wait_for_request(world.function, "failed")
+    assert record.exc_info == f"Frame 1 of task {task} is deleted; restore it or go on from another frame."
+
+
+def test_a_task_that_the_agents_account_may_not_see(world_with_agent: World) -> None:
+    world = world_with_agent
+    world.cvat.assign_task(world.task)
+    with pytest.raises(RunError) as error:
+        world.begin()
+    assert str(error.value).startswith(
+        f'The account "robot" of the tracking agent has no access to task {world.task};'
+    )
+    world.cvat.assign_task(world.task, "robot")
+    assert world.begin()
+
+
+def test_a_task_that_does_not_exist(world_with_agent: World) -> None:
+    world = world_with_agent
+    world.cvat.submit(
+        world.function, {"type": "init_tracking", "task": 77, "frame": 0, "shapes": [MASK]}, "ann"
+    )
+    sentence = world.cvat.wait_for_request(world.function, "failed").exc_info
+    assert sentence.startswith('The account "robot" of the tracking agent finds no')

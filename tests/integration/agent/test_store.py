@@ -1,0 +1,182 @@
+"""What the store's scripts promise, on a real Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sam2_agent.adapters.redis_store import RedisStore, connect
+from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
+from sam2_agent.errors import LeaseLost, StoreUnavailable
+from tests.redis_server import RedisServer
+
+PREFIX = "s2t:{test}:"
+ONE, OTHER = Key("answer", "one"), Key("answer", "other")
+
+
+@asynccontextmanager
+async def opened(
+    server: RedisServer, holder: str = "pod-a", url: str | None = None
+) -> AsyncIterator[RedisStore]:
+    store = RedisStore(
+        connect(url or server.url, None),
+        prefix=PREFIX,
+        holder=holder,
+        state_seconds=1000,
+        memory_seconds=100,
+        on_answer=lambda: None,
+    )
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def token_of(store: RedisStore, nonce: str = "1" * 32, seconds: float = 60.0) -> str:
+    taken = await store.take(nonce, seconds)
+    assert isinstance(taken, Taken)
+    return taken.token
+
+
+async def test_what_is_published_first_stands(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store:
+        token = await token_of(store)
+        assert await store.publish(token, [Publication(ONE, b"first")]) == [b"first"]
+        both = [Publication(ONE, b"second"), Publication(OTHER, b"new")]
+        assert await store.publish(token, both) == [b"first", b"new"]
+        assert await store.read([ONE, OTHER, Key("answer", "none")]) == [b"first", b"new", None]
+
+
+async def test_only_bytes_proved_damaged_are_replaced(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store:
+        token = await token_of(store)
+        await store.publish(token, [Publication(ONE, b"rotten")])
+        assert await store.publish(token, [Publication(ONE, b"sound", b"other bytes")]) == [b"rotten"]
+        assert await store.publish(token, [Publication(ONE, b"sound", b"rotten")]) == [b"sound"]
+        assert await store.publish(token, [Publication(ONE, b"late", b"rotten")]) == [b"sound"]
+
+
+async def test_without_the_lease_nothing_is_written(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as old, opened(redis_server, "pod-b") as new:
+        stale = await token_of(old, seconds=0.05)
+        deadline = time.monotonic() + 5
+        while isinstance(await new.take("2" * 32, 60.0), HeldByAnother):
+            assert time.monotonic() < deadline
+        with pytest.raises(LeaseLost):
+            await old.publish(stale, [Publication(ONE, b"a"), Publication(OTHER, b"b")])
+        with pytest.raises(LeaseLost):
+            await old.renew(stale, 60.0)
+        await old.release(stale)
+        assert await new.read([ONE, OTHER]) == [None, None]
+        assert isinstance(await old.take("3" * 32, 60.0), HeldByAnother)
+
+
+async def test_the_same_holder_takes_over_at_once_and_the_old_token_is_void(
+    redis_server: RedisServer,
+) -> None:
+    async with opened(redis_server) as before, opened(redis_server) as after:
+        stale = await token_of(before, "1" * 32)
+        taken = await after.take("2" * 32, 60.0)
+        assert isinstance(taken, Taken)
+        assert taken.epoch == 2
+        with pytest.raises(LeaseLost):
+            await before.publish(stale, [Publication(ONE, b"a")])
+
+
+async def test_a_released_lease_is_free(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as one, opened(redis_server, "pod-b") as other:
+        token = await token_of(one)
+        held = await other.take("2" * 32, 60.0)
+        assert isinstance(held, HeldByAnother)
+        assert 50 < held.left <= 60
+        await one.release(token)
+        assert isinstance(await other.take("2" * 32, 60.0), Taken)
+
+
+async def test_a_renewal_tells_how_many_requests_wait(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store, opened(redis_server, "pod-b") as without_lease:
+        token = await token_of(store)
+        assert await store.renew(token, 60.0) == 0
+        await without_lease.record("request", b"{}")
+        assert await store.renew(token, 60.0) == 1
+        assert await store.recorded() == {"request": b"{}"}
+        await store.forget("request")
+        assert await store.renew(token, 60.0) == 0
+
+
+async def test_everything_lives_its_time_from_its_last_use(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store:
+        token = await token_of(store)
+        await store.publish(token, [Publication(ONE, b"a")])
+        await store.remember({"one": b"memory", "old": b"memory"}, [], [])
+        with redis_server.client() as client:
+            assert 990 < client.ttl(f"{PREFIX}answer:one") <= 1000
+            assert 90 < client.ttl(f"{PREFIX}memory:one") <= 100
+            for key in ("answer:one", "memory:one"):
+                client.expire(PREFIX + key, 10)
+            await store.read([ONE])
+            await store.remember({}, [Key("memory", "one")], ["old"])
+            assert client.ttl(f"{PREFIX}answer:one") > 990
+            assert client.ttl(f"{PREFIX}memory:one") > 90
+            assert not client.exists(f"{PREFIX}memory:old")
+            assert all(key.startswith(PREFIX.encode()) for key in client.keys())
+
+
+async def test_a_full_redis_takes_no_records_but_keeps_lease_and_requests(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store, opened(redis_server, "pod-b") as other:
+        token = await token_of(store)
+        await store.publish(token, [Publication(ONE, b"before")])
+        with redis_server.client() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 1)
+            with pytest.raises(StoreUnavailable, match="full") as full:
+                await store.publish(token, [Publication(OTHER, b"after")])
+            assert full.value.reason == "RedisRefused"
+            with pytest.raises(StoreUnavailable, match="full"):
+                await store.remember({"one": b"memory"}, [], [])
+            assert await store.renew(token, 60.0) == 0
+            await store.record("request", b"{}")
+            assert await store.recorded() == {"request": b"{}"}
+            await store.release(token)
+            assert isinstance(await other.take("2" * 32, 60.0), Taken)
+            client.config_set("maxmemory", 0)
+        assert await store.read([ONE, OTHER]) == [b"before", None]
+
+
+async def test_a_user_limited_to_the_prefix_is_enough(redis_server: RedisServer) -> None:
+    commands = "get set del unlink exists incr pttl pexpire getex hset hgetall hdel hlen eval evalsha script|load ping"
+    with redis_server.client() as client:
+        rules = ["on", ">secret", f"~{PREFIX}*", "-@all", *(f"+{name}" for name in commands.split())]
+        client.execute_command("ACL", "SETUSER", "tracker", *rules)
+    url = redis_server.url.replace("redis://", "redis://tracker:secret@")
+    async with opened(redis_server, url=url) as store:
+        token = await token_of(store)
+        await store.record("request", b"{}")
+        assert await store.renew(token, 60.0) == 1
+        await store.publish(token, [Publication(ONE, b"a")])
+        await store.remember({"one": b"memory"}, [ONE], ["none"])
+        assert await store.read([ONE]) == [b"a"]
+        assert await store.recorded() == {"request": b"{}"}
+        await store.forget("request")
+        await store.release(token)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "words"),
+    [
+        ("redis://127.0.0.1:1/0", "RedisUnreachable", "cannot be reached"),
+        ("redis://tracker:wrong@{server}", "RedisRefused", "user or password"),
+    ],
+)
+async def test_trouble_has_a_reason_and_a_sentence_without_secrets(
+    redis_server: RedisServer, url: str, reason: str, words: str
+) -> None:
+    address = redis_server.url.removeprefix("redis://")
+    async with opened(redis_server, url=url.replace("{server}", address)) as store:
+        with pytest.raises(StoreUnavailable, match=words) as trouble:
+            await store.renew("token", 60.0)
+    assert trouble.value.reason == reason
+    assert "wrong" not in str(trouble.value)
