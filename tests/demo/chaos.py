@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.progress import say
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.fault_control import ArmedFault
 from tests.cvat_standin.waiting import wait_for
@@ -82,6 +83,7 @@ class _Interruption:
             middle = f"the agent to be in the middle of the request for frame {frame}"
             wait_for(lambda: stall.taken() > 0 and self._in_hand(frame), middle, within=_PATIENCE)
             self._strike()
+            say(f"   frame {frame}: {self.what}")
             return time.monotonic()
         except BaseException:
             stall.clear()  # nobody shall wait for what will not come

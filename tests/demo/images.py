@@ -51,16 +51,21 @@ class Images:
 def bring(target: Target) -> Images:
     """Build what is not up to date; give it to the local cluster's nodes, or push it to a registry.
 
+    Where the environment says IMAGES=loaded, the nodes have them already, by `kind load` for example.
+
     Raises `DemoError` when the cluster is another and the environment names no registry, or the push fails.
     """
     if target.local:
         target.load(built.IMAGES)
         return Images()
+    if os.environ.get("IMAGES") == "loaded":
+        return Images()
     registry = os.environ.get(REGISTRY, "").rstrip("/")
     if not registry:
         raise DemoError(
             "your cluster cannot see images that are built here",
-            advice=f"name a registry that both reach: make demo KUBECONFIG=... {REGISTRY}=example.com/me",
+            advice=f"name a registry that both reach: make demo KUBECONFIG=... {REGISTRY}=example.com/me; "
+            "or run hack/images.sh, load the images onto its nodes yourself, and add IMAGES=loaded",
         )
     built.build()
     images = Images(registry)

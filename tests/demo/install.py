@@ -191,6 +191,17 @@ def has_crd(kubectl: Kubectl) -> bool:
     return kubectl.run("get", "crd", _CRD).returncode == 0
 
 
+def require_no_trackers(kubectl: Kubectl) -> None:
+    """Raise `DemoError` when the cluster serves trackers already: two operators would fight over them."""
+    if not has_crd(kubectl):
+        return
+    if names := kubectl("get", "sam2trackers", "--all-namespaces", "--no-headers").split("\n")[:-1]:
+        raise DemoError(
+            f"the cluster has {len(names)} SAM2Trackers of its own, such as {names[0].split()[1]}",
+            advice="choose a cluster without: the demo installs an operator of its own, and removes it again",
+        )
+
+
 def is_present(kubectl: Kubectl) -> bool:
     """Whether something of an earlier demo is still there."""
     return bool(kubectl("get", "namespace", NAMESPACE, SYSTEM, "--ignore-not-found", "-o", "name"))

@@ -85,6 +85,7 @@ def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
         with step("remove what an earlier run left"):
             remove_chaos(kubectl)
             install.remove(kubectl, crd=False)
+    install.require_no_trackers(kubectl)
     had_crd = install.has_crd(kubectl)
     try:
         with step("helm install: operator and Redis"):
