@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -84,6 +85,7 @@ class World:
     credentials: Path
     new_agent: Callable[..., AgentProcess]
     new_toy: Callable[..., InProcessAgent]
+    meanwhile: Callable[[Callable[[], object]], object]
 
     def annotator(self) -> Annotator:
         return Annotator(self.cvat.url, self.ann.username, self.ann.password)
@@ -146,7 +148,16 @@ def world(cvat: CVAT, redis_server: RedisServer, tmp_path: Path) -> Iterator[Wor
         toys.append(toy)
         return toy
 
-    yield World(cvat, redis_server, ann, robot, task, function, credentials, new_agent, new_toy)
+    acting: list[Future[object]] = []
+    pool = ThreadPoolExecutor()
+
+    def meanwhile(act: Callable[[], object]) -> None:
+        acting.append(pool.submit(act))
+
+    yield World(cvat, redis_server, ann, robot, task, function, credentials, new_agent, new_toy, meanwhile)
+    for act in acting:
+        act.result(60)
+    pool.shutdown()
     cvat.faults.clear()
     for agent in agents:
         agent.kill()

@@ -122,7 +122,7 @@ async def test_everything_lives_its_time_from_its_last_use(redis_server: RedisSe
             assert client.ttl(f"{PREFIX}answer:one") > 990
             assert client.ttl(f"{PREFIX}memory:one") > 90
             assert not client.exists(f"{PREFIX}memory:old")
-            assert all(key.startswith(PREFIX.encode()) for key in client.keys())
+            assert all(key.startswith(PREFIX.encode()) for key in client.scan_iter())
 
 
 async def test_a_full_redis_takes_no_records_but_keeps_lease_and_requests(redis_server: RedisServer) -> None:
