@@ -23,6 +23,12 @@ class CvatError(OperatorError):
     """CVAT, or something in front of it, did not give what was asked for."""
 
 
+class CvatTrustError(CvatError):
+    """The CA bundle for CVAT cannot be read."""
+
+    reason = "CABundleInvalid"
+
+
 class CvatUnreachableError(CvatError):
     """No answer, or none that is known to be complete: what was asked may or may not have been done."""
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from sam2_operator.core import naming
-from sam2_operator.core.observed import Function, Problem
-from sam2_operator.core.registration import (
-    SETTLE,
+from sam2_operator.core.functions import (
     Abandon,
     Adopt,
     Decision,
@@ -23,11 +19,11 @@ from sam2_operator.core.registration import (
     Surroundings,
     View,
     candidates,
-    decide,
     fields_of,
-    registered,
-    target_id,
 )
+from sam2_operator.core.locks import KeyedLocks
+from sam2_operator.core.observed import Function, Problem
+from sam2_operator.core.registration import SETTLE, decide, registered, target_id
 from sam2_operator.errors import (
     ConflictError,
     CvatError,
@@ -37,8 +33,6 @@ from sam2_operator.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sam2_operator.api.status import Registration, TrackerStatus
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
@@ -56,31 +50,6 @@ class Registered:
     tracker: Tracker
     function: Function | None = None
     problem: Problem | None = None
-
-
-class KeyedLocks:
-    """A lock for each key, so that only one thread at a time registers functions of one name in one CVAT."""
-
-    def __init__(self) -> None:
-        self._guard = Lock()
-        self._locks: dict[str, tuple[Lock, int]] = {}
-
-    @contextmanager
-    def held(self, key: str) -> Iterator[None]:
-        """Wait for the key and hold it."""
-        with self._guard:
-            lock, users = self._locks.get(key, (Lock(), 0))
-            self._locks[key] = (lock, users + 1)
-        try:
-            with lock:
-                yield
-        finally:
-            with self._guard:
-                _, users = self._locks[key]
-                if users == 1:
-                    del self._locks[key]
-                else:
-                    self._locks[key] = (lock, users - 1)
 
 
 @dataclass(frozen=True, slots=True)

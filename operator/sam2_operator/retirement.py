@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_operator.core.functions import candidates
 from sam2_operator.core.observed import Problem
-from sam2_operator.core.registration import SETTLE, candidates
+from sam2_operator.core.registration import SETTLE
 from sam2_operator.core.timestamps import parse
 from sam2_operator.errors import NotFoundError
 from sam2_operator.registrar import delete_function

@@ -21,7 +21,7 @@ from sam2_operator.core.observed import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sam2_operator.api.spec import CABundle
+    from sam2_operator.api.references import CABundle
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ports import SecretReader, StateStore
 
@@ -85,8 +85,7 @@ class SourceReader:
                 Problem(
                     "CredentialsMissing",
                     f"There is no Secret {name} in namespace {namespace}: make it, with the key token or the "
-                    f"keys "
-                    "username and password.",
+                    "keys username and password.",
                 )
             )
         return CvatAccess(
@@ -109,8 +108,7 @@ class SourceReader:
                     Problem(
                         "StateSecretMissing",
                         f"There is no Secret {reference.name} with the key {reference.key} in namespace "
-                        f"{namespace}: "
-                        "make it, with the URL of Redis.",
+                        f"{namespace}: make it, with the URL of Redis.",
                     )
                 )
             return StateAccess(_text(data[reference.key]).strip(), ca_pem)
@@ -141,8 +139,7 @@ class SourceReader:
                 Problem(
                     "CABundleMissing",
                     f"{field} names the key {reference.key} of the {kind} {reference.name}, which does not "
-                    f"exist in "
-                    f"namespace {namespace}.",
+                    f"exist in namespace {namespace}.",
                 )
             )
         return _text(data[reference.key])

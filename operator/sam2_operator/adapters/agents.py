@@ -76,8 +76,7 @@ class HttpAgents:
                 ready=False,
                 reason="AgentIncompatible",
                 message="The agent's status cannot be read: its image is of another version than the "
-                "operator. "
-                "Remove spec.agent.image to use the operator's own, or upgrade the operator.",
+                "operator. Remove spec.agent.image to use the operator's own, or upgrade the operator.",
             )
         return AgentReport(ready=status.ready, reason=status.reason, message=status.message)
 
@@ -91,6 +90,5 @@ def _silent(pod: Pod, error: Exception) -> AgentReport:
         ready=False,
         reason="AgentUnreachable",
         message=f"The agent in the pod {pod.name} does not answer the operator ({type(error).__name__}): let "
-        f"the "
-        f"operator reach its port {PORT} in your network policies.",
+        f"the operator reach its port {PORT} in your network policies.",
     )

@@ -174,7 +174,7 @@ def _connected(access: StateAccess) -> Iterator[redis.Redis]:
     except (redis.RedisError, OSError, ssl.SSLError) as error:
         raise StateStoreError(
             f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
-            f"policies."
+            "policies."
         ) from error
     finally:
         client.close()

@@ -127,8 +127,7 @@ class TrackerStatus(StatusModel):
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
         default_factory=list,
         description="Ready is true when the agent held its lease and CVAT and Redis answered it within the "
-        "last "
-        "30 seconds; when it is false, its message says what to do.",
+        "last 30 seconds; when it is false, its message says what to do.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     agent: AgentStatus | None = Field(None, description="Where the agent runs.")
@@ -144,7 +143,6 @@ class TrackerStatus(StatusModel):
         default_factory=list,
         alias="duplicateFunctionIDs",
         description="Functions in CVAT that look like this tracker's but cannot be proven its own. The "
-        "operator leaves "
-        "them alone; delete them in CVAT.",
+        "operator leaves them alone; delete them in CVAT.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

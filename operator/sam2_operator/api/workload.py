@@ -9,30 +9,17 @@ from pydantic import Field
 from sam2_operator.api.base import (
     DNS_LABEL,
     ApiModel,
-    DataKey,
     LabelKey,
     LabelValue,
     ObjectName,
     Quantity,
     configured,
 )
+from sam2_operator.api.references import KeyReference, LocalObjectReference
 from sam2_operator.api.scheduling import Affinity, Toleration
 
 ResourceAmounts = Annotated[dict[LabelKey, Quantity], Field(max_length=32)]
 ContainerName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
-
-
-class LocalObjectReference(ApiModel):
-    """An object in the tracker's own namespace."""
-
-    name: ObjectName = Field(description="Name of the object.")
-
-
-class KeyReference(ApiModel):
-    """One key of a Secret or ConfigMap in the tracker's own namespace."""
-
-    name: ObjectName = Field(description="Name of the object.")
-    key: DataKey = Field(description="Key in its data.")
 
 
 class EnvSource(ApiModel):
@@ -124,8 +111,8 @@ class AgentSpec(ApiModel):
     model_config = configured(
         (
             (
-                "!has(self.resources) || !has(self.resources.claims) || self.resources.claims.all(c,"
-                " has(self.resourceClaims) && self.resourceClaims.exists(r, r.name == c.name))"
+                "!has(self.resources) || !has(self.resources.claims) || self.resources.claims.all(c, "
+                "has(self.resourceClaims) && self.resourceClaims.exists(r, r.name == c.name))"
             ),
             "every name in resources.claims must be declared in resourceClaims",
         )
@@ -145,9 +132,8 @@ class AgentSpec(ApiModel):
     resources: Resources | None = Field(
         None,
         description="Compute resources of the agent's container. Default: one nvidia.com/gpu with device "
-        "cuda, "
-        "nothing with device cpu. What is given here replaces the default as a whole, so that MIG slices, "
-        "other vendors' devices and resource claims are possible.",
+        "cuda, nothing with device cpu. What is given here replaces the default as a whole, so that MIG "
+        "slices, other vendors' devices and resource claims are possible.",
     )
     resource_claims: Annotated[list[PodResourceClaim], Field(max_length=16)] | None = Field(
         None, description="Devices claimed by dynamic resource allocation, used through resources.claims."
@@ -166,8 +152,7 @@ class AgentSpec(ApiModel):
     env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(
         None,
         description="Extra environment variables of the agent, e.g. HTTPS_PROXY and NO_PROXY. Variables "
-        "SAM2_AGENT_* "
-        "are the operator's.",
+        "SAM2_AGENT_* are the operator's.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     pod_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(
@@ -199,9 +184,7 @@ class AgentSpec(ApiModel):
     on_node_loss: Literal["Wait", "Replace"] = Field(
         "Wait",
         description="What happens when the agent's node stops answering. Wait: Kubernetes keeps the pod "
-        "until the "
-        "node is back or is deleted. Replace: the pod is removed by force and starts elsewhere; tracks go "
-        "on, since "
-        "the lease in Redis keeps the lost agent from changing anything. Not possible with a ReadWriteOnce "
-        "cache.",
+        "until the node is back or is deleted. Replace: the pod is removed by force and starts elsewhere; "
+        "tracks go on, since the lease in Redis keeps the lost agent from changing anything. Not possible "
+        "with a ReadWriteOnce cache.",
     )

@@ -50,8 +50,7 @@ def function_finding(
             "True",
             "DuplicateFunctions",
             f"Function {function_id} is served. CVAT has others that look like it and cannot be proven to be "
-            f"this "
-            f"tracker's: {extra}. Delete them in CVAT unless somebody else made them.",
+            f"this tracker's: {extra}. Delete them in CVAT unless somebody else made them.",
         )
     return Finding(kind, "True", "Registered", f"Function {function_id} is registered in CVAT{detail}.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sam2_operator.core import naming
 
 if TYPE_CHECKING:
-    from sam2_operator.api.spec import CABundle
+    from sam2_operator.api.references import CABundle
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.observed import Manifest
 

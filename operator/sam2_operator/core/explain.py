@@ -74,8 +74,8 @@ def _unschedulable(workload: Workload) -> Problem | None:
         return None
     return Problem(
         "Unschedulable",
-        f"No node takes the pod {pod.name}: {pod.unschedulable} "
-        "Add a node, or change spec.agent.resources, nodeSelector, tolerations or affinity.",
+        f"No node takes the pod {pod.name}: {pod.unschedulable} Add a node, or change spec.agent.resources, "
+        "nodeSelector, tolerations or affinity.",
     )
 
 

@@ -113,8 +113,7 @@ def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) ->
             Problem(
                 "NameTaken",
                 f"The {name} exists and does not belong to this tracker: delete or rename it, or wait if it "
-                f"is left "
-                "from an earlier tracker of the same name and about to go.",
+                "is left from an earlier tracker of the same name and about to go.",
             )
         )
         return

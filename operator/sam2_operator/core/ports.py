@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from sam2_operator.api.status import TrackerStatus
     from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.functions import Fields
     from sam2_operator.core.observed import (
         AgentReport,
         CvatAccess,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         StateAccess,
         User,
     )
-    from sam2_operator.core.registration import Fields
 
 Kind: TypeAlias = Literal[
     "StatefulSet", "ServiceAccount", "NetworkPolicy", "Secret", "PersistentVolumeClaim", "ConfigMap"

@@ -19,122 +19,33 @@ account's, is a condition and never a second function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
+from sam2_operator.core.functions import (
+    Abandon,
+    Adopt,
+    Keep,
+    LookAround,
+    Register,
+    Stop,
+    Wait,
+    candidates,
+    fields_of,
+)
 from sam2_operator.core.timestamps import parse, text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from sam2_operator.core.observed import Function, User
+    from sam2_operator.core.functions import (
+        Decision,
+        Surroundings,
+        View,
+    )
+    from sam2_operator.core.observed import User
 
 SETTLE = timedelta(seconds=60)
 """How late CVAT may list a function that it has made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """What a function is made with; CVAT never changes it afterwards."""
-
-    name: str
-    visibility: str
-    shape_types: tuple[str, ...]
-    """Sorted."""
-
-    def describes(self, function: Function) -> bool:
-        """Whether the function could have been made with these fields."""
-        return (
-            function.kind == "tracker"
-            and function.provider == "native"
-            and function.name == self.name
-            and function.visibility == self.visibility
-            and tuple(sorted(function.shape_types)) == self.shape_types
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Who the operator is in CVAT, and all functions that it sees there."""
-
-    user: User
-    listing: tuple[Function, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is known when deciding.
-
-    `current` is the function of `target_id`, None when CVAT says it is gone. `around` is None until it is
-    asked for. `claimed` are ids that other trackers of this CVAT hold; `rival` is another tracker with an
-    unsettled registration of the same name.
-    """
-
-    desired: Fields
-    adopt_id: int | None
-    status: TrackerStatus
-    current: Function | None
-    around: Surroundings | None
-    claimed: Collection[int]
-    rival: str | None
-    instance: str
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """All is as it should be."""
-
-    function: Function
-
-
-@dataclass(frozen=True, slots=True)
-class LookAround:
-    """Ask CVAT for the surroundings and decide again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """Write the intent, then POST."""
-
-    intent: Registration
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    """Write the status: this function is the tracker's from now on."""
-
-    status: TrackerStatus
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Write the status: nothing came of the intent, and it is no longer wanted."""
-
-    status: TrackerStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Decide again after this many seconds."""
-
-    seconds: float
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """A person must do something."""
-
-    reason: str
-    message: str
-
-
-Decision: TypeAlias = Keep | LookAround | Register | Adopt | Abandon | Wait | Stop
 
 
 def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
@@ -181,25 +92,6 @@ def _is_right(view: View) -> bool:
     return not record.adopted and fields_of(record) == view.desired
 
 
-def candidates(
-    intent: Registration | RegisteredFunction, listing: Iterable[Function], excluded: Collection[int | None]
-) -> tuple[Function, ...]:
-    """Give the functions that the intent may have made."""
-    return tuple(
-        function
-        for function in listing
-        if function.id > intent.above_id
-        and function.id not in excluded
-        and function.owner_id == intent.user_id
-        and fields_of(intent).describes(function)
-    )
-
-
-def fields_of(record: Registration | RegisteredFunction) -> Fields:
-    """Give the fields written in the status."""
-    return Fields(record.name, record.visibility, tuple(sorted(record.shape_types)))
-
-
 def registered(status: TrackerStatus, intent: Registration, function_id: int) -> TrackerStatus:
     """Give the status in which the intent's function is the tracker's, and its predecessor obsolete."""
     record = RegisteredFunction(
@@ -227,9 +119,9 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
     if intent.user_id != user.id:
         return Stop(
             "OtherAccount",
-            f"A registration that the account {intent.username} began was interrupted, and the Secret "
-            f"now holds the credentials of {user.username}, who cannot see what came of it. "
-            f"Put back the credentials of {intent.username}, or delete the tracker and make it again.",
+            f"A registration that the account {intent.username} began was interrupted, and the Secret now "
+            f"holds the credentials of {user.username}, who cannot see what came of it. Put back the "
+            f"credentials of {intent.username}, or delete the tracker and make it again.",
         )
     found = candidates(intent, around.listing, view.claimed)
     if not found:
@@ -266,8 +158,8 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
     if function is None:
         return Stop(
             "FunctionNotFound",
-            f"The account {user.username} sees no function {function_id} in CVAT. "
-            "Correct spec.function.id, or remove it to have a function registered.",
+            f"The account {user.username} sees no function {function_id} in CVAT. Correct spec.function.id, "
+            "or remove it to have a function registered.",
         )
     if function.kind != "tracker" or function.provider != "native":
         return Stop(
@@ -326,6 +218,6 @@ def _with_predecessor(status: TrackerStatus, function_id: int) -> list[int]:
 def _other_account(function_id: int, username: str, user: User) -> str:
     return (
         f"Function {function_id} was registered by the account {username}, and the Secret now holds the "
-        f"credentials of {user.username}, who cannot see it. Put back the credentials of {username}, "
-        f"make the function visible to {user.username}, or delete the tracker and make it again."
+        f"credentials of {user.username}, who cannot see it. Put back the credentials of {username}, make "
+        f"the function visible to {user.username}, or delete the tracker and make it again."
     )

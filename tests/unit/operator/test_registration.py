@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from sam2_operator.api.status import TrackerStatus
-from sam2_operator.core.observed import User
-from sam2_operator.core.registration import (
+from sam2_operator.core.functions import (
     Abandon,
     Adopt,
     Fields,
@@ -21,9 +20,9 @@ from sam2_operator.core.registration import (
     Surroundings,
     View,
     Wait,
-    decide,
-    registered,
 )
+from sam2_operator.core.observed import User
+from sam2_operator.core.registration import decide, registered
 from sam2_operator.core.timestamps import text
 from tests.unit.operator.build import NOW, function
 

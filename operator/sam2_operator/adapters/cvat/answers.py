@@ -77,8 +77,8 @@ def parsed(model: type[M], answer: Answer) -> M:
         return model.model_validate_json(answer.data)
     except (ValueError, ValidationError) as error:
         raise ForeignAnswerError(
-            f"What answered is not CVAT ({answer.status}, {answer.content_type or 'no content type'}): "
-            "check spec.cvat.url and what stands in front of CVAT."
+            f"What answered is not CVAT ({answer.status}, {answer.content_type or 'no content type'}): check "
+            "spec.cvat.url and what stands in front of CVAT."
         ) from error
 
 
@@ -86,7 +86,7 @@ def unreachable(url: str, why: str) -> CvatUnreachableError:
     """Say that nothing useful came back."""
     return CvatUnreachableError(
         f"CVAT at {url} does not answer: {why.rstrip('.')}. Check spec.cvat.url, DNS, proxies and network "
-        f"policies."
+        "policies."
     )
 
 

@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from cvat_sdk.api_client import ApiClient, Configuration
 from cvat_sdk.api_client.exceptions import ApiException
-from pydantic import BaseModel, ConfigDict, Field
 
 from sam2_operator.adapters.cvat.answers import Answer, parsed, refusal, unreachable
+from sam2_operator.adapters.cvat.documents import (
+    FunctionDocument,
+    FunctionPage,
+    OrganizationPage,
+    OwnerDocument,
+)
 from sam2_operator.adapters.cvat.pools import connection_pools
 from sam2_operator.core.observed import CvatAccess, Function, PasswordCredentials, TokenCredentials, User
 from sam2_operator.errors import (
     CredentialsRefusedError,
     CvatError,
+    CvatTrustError,
     ForeignAnswerError,
+    InvalidCertificatesError,
     NotFoundError,
     OrganizationUnknownError,
 )
@@ -30,58 +37,14 @@ from sam2_operator.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sam2_operator.core.functions import Fields
     from sam2_operator.core.ports import CvatSession
-    from sam2_operator.core.registration import Fields
 
 _TIMEOUT = (5.0, 20.0)
 """Seconds to connect and between bytes: well below the settle time of a registration."""
 _PAGE_SIZE = 100
 _MAX_PAGES = 1000
 _MAX_SESSIONS = 256
-
-
-class _Owner(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    id: int
-    username: str
-
-
-class _Function(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    id: int
-    provider: str
-    name: str = ""
-    kind: str = ""
-    visibility: str = "private"
-    supported_shape_types: list[str] = Field(default_factory=list)
-    owner: _Owner | None = None
-
-    def function(self) -> Function:
-        return Function(
-            id=self.id,
-            name=self.name,
-            kind=self.kind,
-            provider=self.provider,
-            visibility=self.visibility,
-            shape_types=tuple(self.supported_shape_types),
-            owner_id=self.owner.id if self.owner else None,
-        )
-
-
-class _FunctionPage(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    results: list[_Function]
-    next: str | None = None
-
-
-class _Organization(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    slug: str
-
-
-class _OrganizationPage(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    results: list[_Organization]
 
 
 class SdkCvat:
@@ -120,13 +83,13 @@ class SdkSession:
     def user(self) -> User:
         """Give the account."""
         answer = self._ask("GET", "/api/users/self")
-        found = parsed(_Owner, answer)
+        found = parsed(OwnerDocument, answer)
         return User(found.id, found.username)
 
     def function(self, function_id: int) -> Function:
         """Give a function; `NotFoundError` only when CVAT itself says that there is none."""
         try:
-            return parsed(_Function, self._ask("GET", f"/api/functions/{function_id}")).function()
+            return parsed(FunctionDocument, self._ask("GET", f"/api/functions/{function_id}")).function()
         except NotFoundError:
             self._require_organization()
             raise
@@ -136,7 +99,7 @@ class SdkSession:
         found: dict[int, Function] = {}
         for page in range(1, _MAX_PAGES):
             query = {"page": page, "page_size": _PAGE_SIZE, "sort": "id"}
-            answer = parsed(_FunctionPage, self._ask("GET", "/api/functions", query=query))
+            answer = parsed(FunctionPage, self._ask("GET", "/api/functions", query=query))
             found |= {each.id: each.function() for each in answer.results}
             if answer.next is None:
                 return tuple(found.values())
@@ -155,7 +118,7 @@ class SdkSession:
         }
         answer = self._ask("POST", "/api/functions", body=body)
         try:
-            return parsed(_Function, answer).id
+            return parsed(FunctionDocument, answer).id
         except ForeignAnswerError as error:
             # Whatever answered "done" may stand in front of a CVAT that did it.
             raise unreachable(self._access.url, str(error)) from error
@@ -172,7 +135,7 @@ class SdkSession:
         """Tell a function that is gone from an organization that is gone, where everything is 404."""
         slug = self._access.organization
         if slug:
-            page = parsed(_OrganizationPage, self._ask("GET", "/api/organizations", query={"slug": slug}))
+            page = parsed(OrganizationPage, self._ask("GET", "/api/organizations", query={"slug": slug}))
             if slug.lower() not in {each.slug.lower() for each in page.results}:
                 raise OrganizationUnknownError(_unknown_organization(self._access))
 
@@ -214,7 +177,10 @@ class SdkSession:
         access = self._access
         configuration = Configuration(host=access.url.rstrip("/"))
         client = ApiClient(configuration)
-        client.rest_client.pool_manager = connection_pools(access.url, access.ca_pem)
+        try:
+            client.rest_client.pool_manager = connection_pools(access.url, access.ca_pem)
+        except InvalidCertificatesError as error:
+            raise CvatTrustError(str(error)) from error
         client.default_headers["X-Organization"] = access.organization
         if isinstance(access.credentials, TokenCredentials):
             configuration.access_token = access.credentials.token
@@ -249,7 +215,14 @@ class SdkSession:
             return Answer(
                 response.status, response.headers.get("Content-Type", ""), response.data, response.headers
             )
-        except (urllib3.exceptions.HTTPError, ApiException, OSError, ValueError) as error:
+        except ApiException as error:
+            raise unreachable(self._access.url, _one_line(error.reason)) from error
+        except AttributeError as error:
+            # The SDK stumbles over errors of TLS, which it wraps without a body and then decodes the body.
+            if not isinstance(error.__context__, ApiException):
+                raise
+            raise unreachable(self._access.url, _one_line(error.__context__.reason)) from error
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise unreachable(self._access.url, _root(error)) from error
 
     def _refused(self, verb: str, path: str, answer: Answer) -> CvatError:
@@ -261,9 +234,12 @@ class SdkSession:
 def _unknown_organization(access: CvatAccess) -> str:
     return (
         f"CVAT at {access.url} has no organization {access.organization!r} that the account belongs to. Make "
-        f"it, add "
-        "the account to it, or make the tracker anew with the right spec.cvat.organization."
+        "it, add the account to it, or make the tracker anew with the right spec.cvat.organization."
     )
+
+
+def _one_line(reason: object) -> str:
+    return ": ".join(str(reason).splitlines())
 
 
 def _root(error: BaseException) -> str:

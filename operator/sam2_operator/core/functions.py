@@ -1,0 +1,134 @@
+"""What deciding about functions takes and gives: situations, matches and decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
+    from sam2_operator.core.observed import Function, User
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a function is made with; CVAT never changes it afterwards."""
+
+    name: str
+    visibility: str
+    shape_types: tuple[str, ...]
+    """Sorted."""
+
+    def describes(self, function: Function) -> bool:
+        """Whether the function could have been made with these fields."""
+        return (
+            function.kind == "tracker"
+            and function.provider == "native"
+            and function.name == self.name
+            and function.visibility == self.visibility
+            and tuple(sorted(function.shape_types)) == self.shape_types
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who the operator is in CVAT, and all functions that it sees there."""
+
+    user: User
+    listing: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known when deciding.
+
+    `current` is the function of `target_id`, None when CVAT says it is gone. `around` is None until it is
+    asked for. `claimed` are ids that other trackers of this CVAT hold; `rival` is another tracker with an
+    unsettled registration of the same name.
+    """
+
+    desired: Fields
+    adopt_id: int | None
+    status: TrackerStatus
+    current: Function | None
+    around: Surroundings | None
+    claimed: Collection[int]
+    rival: str | None
+    instance: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """All is as it should be."""
+
+    function: Function
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround:
+    """Ask CVAT for the surroundings and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Write the intent, then POST."""
+
+    intent: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Write the status: this function is the tracker's from now on."""
+
+    status: TrackerStatus
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Write the status: nothing came of the intent, and it is no longer wanted."""
+
+    status: TrackerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Decide again after this many seconds."""
+
+    seconds: float
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A person must do something."""
+
+    reason: str
+    message: str
+
+
+Decision: TypeAlias = Keep | LookAround | Register | Adopt | Abandon | Wait | Stop
+
+
+def candidates(
+    intent: Registration | RegisteredFunction, listing: Iterable[Function], excluded: Collection[int | None]
+) -> tuple[Function, ...]:
+    """Give the functions that the intent may have made."""
+    return tuple(
+        function
+        for function in listing
+        if function.id > intent.above_id
+        and function.id not in excluded
+        and function.owner_id == intent.user_id
+        and fields_of(intent).describes(function)
+    )
+
+
+def fields_of(record: Registration | RegisteredFunction) -> Fields:
+    """Give the fields written in the status."""
+    return Fields(record.name, record.visibility, tuple(sorted(record.shape_types)))
