@@ -1,6 +1,6 @@
 """A tracker without a model: every output is a digest of everything that the step reads.
 
-So an answer is right only if the whole history that led to it was handed over unchanged, and tests need no torch.
+So an answer is right only if the whole history that led to it was handed over unchanged.  No torch.
 """
 
 from __future__ import annotations

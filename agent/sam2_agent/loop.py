@@ -75,14 +75,14 @@ class Patience:
     drain: float = 20.0
     """How long the request in hand may go on after the agent was told to stop."""
     restore: float = 45.0
-    """How long one request may restore tracks: below the minute after which proxies give up on CVAT's page."""
+    """How long one request may restore tracks: below the minute after which proxies give up."""
     attempts: int = 5
     """A request during which so many agents died is failed: it may be what kills them."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that the agent needs to be given: real in `__main__`, with virtual time and faults in a simulation."""
+    """What the agent is given: real in `__main__`, with virtual time and faults in a simulation."""
 
     tracker: Tracker
     compute: Compute
@@ -95,7 +95,7 @@ class World:
 
 
 class Agent:
-    """Serves one function's queue until it is told to stop; `shape_types` are those that the function declares."""
+    """Serves one function's queue until told to stop; `shape_types` are those that the function declares."""
 
     def __init__(
         self, world: World, status: Status, shape_types: frozenset[ShapeType], patience: Patience
@@ -337,8 +337,6 @@ class Agent:
                 outcome = "not_ours"
                 break
             except AnswerRefused as refusal:
-                if outcome != "completed":
-                    break
                 outcome, tell = "failed", self._failure(ar_id, str(refusal))
             except Unavailable as trouble:
                 self._note(trouble)
@@ -364,8 +362,8 @@ class Agent:
         else:
             sentence = "The tracking agent cannot reach its store now; run the action again later."
         try:
-            await self._queue.fail(ar_id, sentence)
-        except (NotOurs, AnswerRefused):
+            await self._fail(ar_id, sentence)
+        except NotOurs:
             return True
         except Unavailable as more:
             self._note(more)
@@ -396,10 +394,16 @@ class Agent:
         return "completed", lambda: self._queue.complete(ar_id, answer)
 
     def _failure(self, ar_id: str, sentence: str) -> Callable[[], Awaitable[None]]:
-        return lambda: self._queue.fail(ar_id, sentence)
+        return lambda: self._fail(ar_id, sentence)
+
+    async def _fail(self, ar_id: str, sentence: str) -> None:
+        try:
+            await self._queue.fail(ar_id, sentence)
+        except AnswerRefused as refusal:  # there is nothing else to say
+            log.warning("%s", refusal, extra={"request": ar_id})
 
     def _leave(self, ar_id: str, lost: LeaseLost) -> str:
-        """Leave the request where it is recorded: whoever holds the lease finishes it, maybe this agent soon."""
+        """Leave the request where it is recorded: whoever holds the lease finishes it."""
         log.warning(
             "A request is left to whoever holds the lease", extra={"request": ar_id, "why": str(lost)}
         )
@@ -410,7 +414,7 @@ class Agent:
         return "left"
 
     async def _forget(self, ar_id: str) -> None:
-        """Drop the record; where that fails it is found in the inbox, and CVAT says that it is no longer ours."""
+        """Drop the record; where that fails it stays in the inbox, until CVAT says that it is not ours."""
         self._begun.discard(ar_id)
         try:
             await self._store.forget(ar_id)

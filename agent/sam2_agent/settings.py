@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sam2_agent.errors import InvalidSettings
 
 PREFIX = "SAM2_AGENT_"
+
+ShapeType: TypeAlias = Literal["mask", "polygon", "rectangle"]
 
 
 def _readable(path: Path) -> Path:
@@ -60,7 +62,7 @@ class Settings(BaseSettings):
     cvat_ca_file: ReadableFile | None = None
     function_id: Annotated[int, Field(ge=0)]
     agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
-    shape_types: Annotated[frozenset[Literal["mask", "polygon", "rectangle"]], NoDecode] = frozenset({"mask", "polygon"})
+    shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon"})
 
     model_id: str | None = None
     model_revision: str | None = None
@@ -121,7 +123,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise InvalidSettings(
-            f"Unknown settings: {', '.join(unknown)}; correct their names (docs/agent.md lists all), or unset them."
+            f"Unknown settings: {', '.join(unknown)}; correct their names (see docs/agent.md), or unset them."
         )
     try:
         return Settings()

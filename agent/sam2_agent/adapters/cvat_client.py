@@ -1,4 +1,4 @@
-"""Calls to CVAT as one account, through cvat_sdk's client: connections, authentication, errors as sentences."""
+"""Calls to CVAT as one account, through cvat_sdk's client: authentication, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class CVATClient:
         return response
 
     def _client(self, instead_of: ApiClient | None = None) -> ApiClient:
-        """Return an authenticated client: a new one where the credentials changed or the old one was refused."""
+        """Return an authenticated client: a new one where the credentials changed or were refused."""
         with self._lock:
             credentials = read_credentials(self._credentials_dir)
             if self._current is None or self._current[0] != credentials or self._current[1] is instead_of:
@@ -149,7 +149,7 @@ class CVATClient:
         configuration = Configuration(
             host=self._url, ssl_ca_cert=str(self._ca_file) if self._ca_file else None
         )
-        # Whoever calls does the retrying, and a redirect means that the address is wrong: a POST would become a GET.
+        # Whoever calls does the retrying; and a redirect, which makes GET of POST, means a wrong address.
         configuration.retries = urllib3.Retry(total=0, raise_on_redirect=False)
         client = ApiClient(configuration)
         client.user_agent = f"sam2-tracker-agent/{VERSION} {client.user_agent}"

@@ -44,7 +44,7 @@ class CVATFrames:
         self._metas: LRU[int, _Meta] = LRU(64)
 
     async def count(self, task: int, frame: int) -> int:
-        """Return how many frames the task has; raises `RequestRefused` where `frame` is none or is deleted."""
+        """Return how many frames the task has; raises `RequestRefused` unless `frame` is one of them."""
         meta = self._metas.get(task)
         if meta is None or frame >= meta.size or frame in meta.deleted_frames:
             meta = await self._ask(self._fetch_meta, task, f"task {task}")
@@ -58,7 +58,7 @@ class CVATFrames:
         return meta.size
 
     async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` where there is none to read."""
+        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` if none can be read."""
         return await self._ask(lambda t: self._fetch_image(t, frame), task, f"frame {frame} of task {task}")
 
     async def _ask(self, fetch: Callable[[int], T], task: int, what: str) -> T:
@@ -87,7 +87,7 @@ class CVATFrames:
             return _Meta.model_validate_json(body)
         except ValidationError as error:
             raise CVATUnavailable(
-                f"CVAT describes task {task} in a form that this agent does not know; its version may be too new.",
+                f"CVAT describes task {task} in a form that this agent does not know; it may be too new.",
                 reason="CVATUnreachable",
             ) from error
 
@@ -103,7 +103,7 @@ def decode(data: bytes, frame: int) -> NDArray[np.uint8]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise RequestRefused(
-                    f"Frame {frame} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,} pixels."
+                    f"Frame {frame} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,}."
                 )
             return np.array(image.convert("RGB"), dtype=np.uint8)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

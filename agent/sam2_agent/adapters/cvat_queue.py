@@ -39,7 +39,7 @@ class CVATQueue:
         self._agent_id = agent_id
 
     async def watch(self, wake: Callable[[Category | None], None]) -> None:
-        """Call `wake` for each event, with None where any category may have work; return when the stream ends."""
+        """Call `wake` for each event, with None where any category may have work, until the stream ends."""
         loop = asyncio.get_running_loop()
         stream = await self._ask(
             self._client.stream,
@@ -74,7 +74,7 @@ class CVATQueue:
             return _Acquired.model_validate_json(body).ar_assignment
         except ValidationError as error:
             raise CVATUnavailable(
-                "CVAT hands out requests in a form that this agent does not know; its version may be too new.",
+                "CVAT hands out requests in a form that this agent does not know; it may be too new.",
                 reason="CVATUnreachable",
             ) from error
 

@@ -15,8 +15,7 @@ from sam2_agent.errors import InvalidSettings
 
 @asynccontextmanager
 async def serve(status: Status, expose_metrics: Callable[[], bytes], port: int) -> AsyncIterator[int]:
-    """Answer on all addresses while the context lasts; yields the port, which is a free one where 0 is asked
-    for.
+    """Answer on all addresses while the context lasts; yields the port (a free one for 0).
 
     /livez: the loop moves.  /startupz: the model is loaded.  /readyz: requests are answered.  /status: why,
     as JSON.

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class ModelThread:
-    """A single thread as `sam2_agent.core.ports.Compute`: the model is not thread-safe, and CUDA likes one thread."""
+    """A single thread as `sam2_agent.core.ports.Compute`: the model is not thread-safe."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")

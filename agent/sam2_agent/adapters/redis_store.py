@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 NONCE_CHARACTERS = 32
 
-# A full Redis (noeviction) must still let the lease live, change hands, and take the requests in hand: they are few.
+# A full Redis (noeviction) must still let the lease live and change hands, and take the few requests in hand.
 _TAKE = """#!lua flags=allow-oom
 local standing = redis.call('GET', KEYS[1])
 if standing and string.sub(standing, 33) ~= string.sub(ARGV[1], 33) then
@@ -68,7 +68,8 @@ _RECORD = """#!lua flags=allow-oom
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 """
 
-# KEYS: lease, records.  ARGV: token, milliseconds to live, then for each record its data and the bytes it may replace.
+# KEYS: lease, records.  ARGV: token, milliseconds to live, then for each record its data and the bytes that
+# it may replace.
 # Gives for each record false where the data was written, else what stands.
 _PUBLISH = """#!lua
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -213,8 +214,8 @@ class RedisStore:
             raise StoreUnavailable(_refusal(error), reason="RedisRefused") from error
         except (RedisError, OSError) as error:
             raise StoreUnavailable(
-                f"Redis cannot be reached ({type(error).__name__}); check that it runs and that the agent's URL, "
-                "network policy and CA are right.",
+                f"Redis cannot be reached ({type(error).__name__}); "
+                "check that it runs and that the agent's URL, network policy and CA are right.",
                 reason="RedisUnreachable",
             ) from error
         finally:

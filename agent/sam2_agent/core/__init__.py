@@ -1,0 +1,1 @@
+"""Pure: state strings, steps, what to compute again, lease decisions, shapes."""

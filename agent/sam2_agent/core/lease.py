@@ -46,5 +46,5 @@ def renew_after(seconds: float) -> float:
 
 
 def look_again_after(seconds: float, left: float) -> float:
-    """How long a waiting agent sleeps when the lease of another has `left` seconds: a holder may release it early."""
+    """How long to wait for a lease that has `left` seconds: its holder may release it early."""
     return max(0.05, min(left, seconds / 15))

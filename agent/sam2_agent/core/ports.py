@@ -1,5 +1,6 @@
-"""What the core needs of the world.  Adapters implement it; a simulation does so with virtual time and
-faults.
+"""What the core needs of the world.
+
+Adapters implement it; a simulation does so with virtual time and faults.
 
 Whatever talks to CVAT or Redis may raise `Unavailable`, and may have taken effect all the same.
 """
@@ -41,7 +42,7 @@ class Queue(Protocol):
     """The function's queue in CVAT."""
 
     async def watch(self, wake: Callable[[Category | None], None]) -> None:
-        """Call `wake` for each event, with None where any category may have work; return when the stream ends."""
+        """Call `wake` for each event, with None where any category may have work, until the stream ends."""
 
     async def acquire(self, category: Category) -> Assignment | None:
         """Take the next request; CVAT may hand the same one to this agent id again."""
@@ -57,10 +58,10 @@ class Frames(Protocol):
     """The frames of CVAT's tasks."""
 
     async def count(self, task: int, frame: int) -> int:
-        """Return how many frames the task has; raises `RequestRefused` where `frame` is none or is deleted."""
+        """Return how many frames the task has; raises `RequestRefused` unless `frame` is one of them."""
 
     async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` where there is none to read."""
+        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` if none can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A record to write if there is none; `damaged` are the bytes that may be replaced, if they still stand."""
+    """A record to write if there is none; `damaged` are bytes that it may replace."""
 
     key: Key
     data: bytes
@@ -105,7 +106,10 @@ class Store(Protocol):
         """Take the lease if it is free or this holder's own; `nonce` makes the token."""
 
     async def renew(self, token: str, seconds: float) -> int:
-        """Let the lease live that long from now, and return how many requests are recorded; raises `LeaseLost`."""
+        """Let the lease live that long from now; return how many requests are recorded.
+
+        Raises `LeaseLost`.
+        """
 
     async def release(self, token: str) -> None:
         """Give the lease up, if it is still held with this token."""
@@ -123,7 +127,10 @@ class Store(Protocol):
         """Return the records and let them live anew."""
 
     async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
-        """Write each record unless one stands, all or none, and return what stands now; raises `LeaseLost`."""
+        """Write each record unless one stands, all or none, and return what stands now.
+
+        Raises `LeaseLost`.
+        """
 
     async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
         """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.

@@ -39,7 +39,7 @@ class LRU(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pointer:
-    """The part of a published answer that later steps read: float32 of shape (hidden width,), and the score logit."""
+    """What later steps read of an answer: float32 of shape (hidden width,), and the score logit."""
 
     vector: NDArray[np.float32]
     score: float

@@ -1,4 +1,4 @@
-"""What CVAT asks: assignments as they come from the queue, and as they are recorded until they are answered."""
+"""What CVAT asks: assignments as they come from the queue, and as they are recorded meanwhile."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from sam2_agent.core.tracking import MEMORY_FRAMES, Context, Features, Memory, O
 from sam2_agent.errors import DamagedRecord, RequestRefused
 
 MEMORIES_KEPT = MEMORY_FRAMES + 2
-"""Memories kept in Redis of a track, besides the prompt's: what the next step reads while the last two are written."""
+"""Memories of a track kept in Redis besides the prompt's: what is read while the last two are written."""
 
 _KINDS: tuple[Kind, Kind] = ("answer", "memory")
 
@@ -122,7 +122,7 @@ class Tracks:
                 track.newest = self._load_answer(track, track.steps.last, key.name, data)
 
     async def _plan(self, tracks: Sequence[_Track]) -> None:
-        """Find what the newest steps read, and set what to compute: earlier steps where records are missing."""
+        """Find what the newest steps read; set what to compute, also what is missing."""
         await self._look_at(
             (track, kind, index)
             for track in tracks

@@ -1,4 +1,4 @@
-"""The whole agent but the model, in a thread of the test: real CVAT client, real Redis, a toy for a tracker."""
+"""The agent in a thread of the test: real CVAT client, real Redis, a toy for a tracker."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class InProcessAgent:
     def _main(self) -> None:
         try:
             asyncio.run(self._run())
-        except BaseException as error:  # the test's thread raises it
+        except BaseException as error:  # noqa: BLE001  (the test's thread raises it)
             self._failure = error
 
     async def _run(self) -> None:

@@ -41,7 +41,12 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
 
 def at(frame: int, act: Callable[[], object]) -> Callable[[TrackedFrame], None]:
     """Do something when this frame was answered."""
-    return lambda tracked: act() and None if tracked.frame == frame else None
+
+    def on_frame(tracked: TrackedFrame) -> None:
+        if tracked.frame == frame:
+            act()
+
+    return on_frame
 
 
 def keys(world: World, pattern: str) -> list[bytes]:
@@ -328,7 +333,7 @@ def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world
     first.stop()
     delete(world, "memory:*")
     hurried = world.new_toy(patience=Patience(lease=3.0, poll=1.0, restore=0.05)).start().wait_ready()
-    refused = []
+    refused: list[str] = []
     while (sentence := sentence_of(world, type="track", frame=15, states=answer["states"])) and len(
         refused
     ) < 40:

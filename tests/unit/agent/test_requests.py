@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -70,15 +71,11 @@ def test_too_many_objects_are_counted_for_the_annotator() -> None:
 @given(st.dictionaries(st.sampled_from([*INIT, *TRACK, "job"]), json_values))
 def test_no_parameters_do_harm(parameters: dict[str, Any]) -> None:
     describe(parameters)
-    try:
+    with suppress(RequestRefused):
         parse(parameters)
-    except RequestRefused as refused:
-        assert len(str(refused)) < 1000
 
 
-@given(
-    st.dictionaries(st.text(max_size=8), json_values.filter(lambda v: v == v), max_size=3), st.integers(0, 9)
-)
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=3), st.integers(0, 9))
 def test_a_recorded_request_comes_back(parameters: dict[str, Any], attempts: int) -> None:
     try:
         request = Recorded(assignment=Assignment(ar_id="a", ar_params=parameters), attempts=attempts)
