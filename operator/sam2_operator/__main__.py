@@ -72,6 +72,7 @@ async def operate(settings: Settings) -> None:
                 sweep.cancel()
                 await asyncio.gather(sweep, return_exceptions=True)
                 await driver.stop()
+                world.cvat.close()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -91,8 +91,10 @@ def store(acl_redis: RedisServer) -> RedisStateStore:
 
 
 @pytest.fixture
-def operator(api: KubeApi, store: RedisStateStore) -> Operator:
-    return Operator.start(Settings(agent_image="sam2-tracker-agent:test"), api, store)
+def operator(api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
+    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), api, store)
+    yield running
+    running.world.cvat.close()
 
 
 @pytest.fixture

@@ -100,6 +100,9 @@ class Cvat(Protocol):
     def session(self, access: CvatAccess) -> CvatSession:
         """Give the session of an account; sessions and connections are shared."""
 
+    def close(self) -> None:
+        """Close all connections."""
+
 
 class StateStore(Protocol):
     """Redis. All methods raise `StateStoreError`."""

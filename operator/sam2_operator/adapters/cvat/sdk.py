@@ -64,6 +64,13 @@ class SdkCvat:
             old.close()
         return session
 
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, OrderedDict()
+        for session in sessions.values():
+            session.close()
+
 
 class SdkSession:
     """The port `CvatSession`; safe to use from several threads, one request at a time."""
