@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -160,4 +159,7 @@ def _give_up(error: GaveUp, termination_file: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    logging.shutdown()
+    # Not sys.exit: it would wait for threads that may still download a model or wait for CVAT.
+    os._exit(exit_status)

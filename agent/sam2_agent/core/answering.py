@@ -112,7 +112,11 @@ class Answering:
             raise RequestRefused(
                 "A tracking state belongs to another task; start tracking again in this one."
             )
-        await self._frames.count(request.task, request.frame)
+        count = await self._frames.count(request.task, request.frame)
+        if any(each.highest_frame >= count for each in states):
+            raise RequestRefused(
+                "A tracking state names frames that the task does not have; start tracking again."
+            )
         extended = [each.extended(request.frame) for each in states]
         answers = await self._tracks.reach([Steps(each, self._fingerprint) for each in extended], token)
         return {

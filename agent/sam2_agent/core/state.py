@@ -32,7 +32,7 @@ MAX_CHARACTERS = 4_194_304
 MAX_SIDE = 65_535
 MAX_FRAME = 2**31 - 1
 MAX_RANGES = 4096
-MAX_STEPS = 1_000_000
+MAX_STEPS = 100_000
 WINDOW = 16
 """How many frames SAM2's object pointers reach back, its own included (`max_obj_ptrs_in_encoder`)."""
 
@@ -78,6 +78,11 @@ class State(BaseModel):
     def length(self) -> int:
         """How many frames were tracked since the prompt's."""
         return sum(last - first + 1 for first, last in self.tracked)
+
+    @property
+    def highest_frame(self) -> int:
+        """The highest frame number that the track has to do with."""
+        return max([self.frame, *(last for _, last in self.tracked)])
 
     def extended(self, frame: int) -> State:
         """Return the state after one more tracked frame."""

@@ -33,7 +33,8 @@ MEMORIES_KEPT = MEMORY_FRAMES + 2
 _KINDS: tuple[Kind, Kind] = ("answer", "memory")
 
 LOOK_BACK = 64
-"""How many earlier steps one read looks at when a track is restored."""
+LOOK_BACK_AT_MOST = 4096
+"""How many earlier steps one read looks at when a track is restored, at first and in the end."""
 
 
 @dataclass(eq=False, slots=True)
@@ -102,14 +103,11 @@ class Tracks:
         await self._read_newest(tracks.values())
         late = [track for track in tracks.values() if track.newest is None]
         self._events.reused(len(tracks) - len(late))
-        await self._plan(late)
         give_up_at = self._clock.now() + self._patience
+        await self._plan(late, give_up_at)
         while late := [track for track in late if track.todo]:
-            restoring = any(len(track.todo) > 1 for track in late)
-            if restoring and self._clock.now() > give_up_at:
-                raise RequestRefused(
-                    "The agent is restoring this track, which takes a while; run the action again."
-                )
+            if any(len(track.todo) > 1 for track in late):
+                self._require_time(give_up_at)
             frame = min(late, key=lambda track: track.todo[0]).next_frame
             await self._advance([track for track in late if track.next_frame == frame], token)
         return [answer for steps in wanted if (answer := tracks[steps.name(steps.last)].newest)]
@@ -121,7 +119,7 @@ class Tracks:
             if data is not None:
                 track.newest = self._load_answer(track, track.steps.last, key.name, data)
 
-    async def _plan(self, tracks: Sequence[_Track]) -> None:
+    async def _plan(self, tracks: Sequence[_Track], give_up_at: float) -> None:
         """Find what the newest steps read; set what to compute, also what is missing."""
         await self._look_at(
             (track, kind, index)
@@ -130,17 +128,28 @@ class Tracks:
             for kind, index in _read_by(last)
         )
         for track in tracks:
-            last = track.steps.last
-            while last:
-                track.todo = missing(last, track.pointers, track.memories)
-                unknown = [i for i in track.todo if not {("answer", i), ("memory", i)} <= track.looked_at]
-                if not unknown:
-                    break
-                await self._look_at(
-                    (track, kind, i) for i in unknown[-LOOK_BACK:] for kind in ("answer", "memory")
-                )
+            track.todo = await self._missing(track, give_up_at) if track.steps.last else []
             self._events.restored(len(track.todo))
-            track.todo.append(last)
+            track.todo.append(track.steps.last)
+
+    async def _missing(self, track: _Track, give_up_at: float) -> list[int]:
+        """Return the earlier steps to compute again, looking back until the plan stands on records."""
+        look_back = LOOK_BACK
+        while True:
+            plan = missing(track.steps.last, track.pointers, track.memories)
+            unknown = [i for i in plan if not {("answer", i), ("memory", i)} <= track.looked_at]
+            if not unknown:
+                return plan
+            self._require_time(give_up_at)
+            nearest = unknown[-look_back:]
+            await self._look_at((track, kind, i) for i in nearest for kind in _KINDS)
+            look_back = min(2 * look_back, LOOK_BACK_AT_MOST)
+
+    def _require_time(self, give_up_at: float) -> None:
+        if self._clock.now() > give_up_at:
+            raise RequestRefused(
+                "The agent is restoring this track, which takes a while; run the action again."
+            )
 
     async def _look_at(self, wanted: Iterable[tuple[_Track, Kind, int]]) -> None:
         """Find out which of these records survive: in this process, else in Redis."""

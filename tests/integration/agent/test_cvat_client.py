@@ -97,7 +97,7 @@ async def test_an_answer_that_cvat_finds_fault_with(cvat: CVAT, queue: CVATQueue
 
 def test_an_unreachable_cvat(credentials: Path) -> None:
     (credentials / "token").write_text("secret")
-    with pytest.raises(CVATUnavailable, match="127.0.0.1:1 does not answer"):
+    with pytest.raises(CVATUnavailable, match=r"127.0.0.1:1 does not answer"):
         connected("http://127.0.0.1:1", credentials).get("/api/users/self")
 
 

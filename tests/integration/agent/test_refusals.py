@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sam2_agent.loop import Patience
 from tests.cvat_standin.annotator import RunError
 from tests.integration.agent.conftest import LENGTH, World, drawn_shapes, picture
 
@@ -87,6 +88,14 @@ def test_a_state_forged_for_another_task_finds_nothing_of_the_first(world_with_a
         )
     assert answer["shapes"] != first
     assert world.run(type="track", frame=1, states=[honest])["shapes"] == first
+
+
+@pytest.mark.parametrize("tracked", ["[1,90000]", ",".join(["[0,23]"] * 4000)])
+def test_a_state_that_claims_a_history_that_never_was(world: World, tracked: str) -> None:
+    world.new_toy(patience=Patience(lease=3.0, poll=1.0, restore=0.5)).start().wait_ready()
+    forged = world.begin()[0].replace('"tracked":[]', f'"tracked":[{tracked}]')
+    sentence = refusal(world, type="track", frame=5, states=[forged])
+    assert "names frames that the task does not have" in sentence or "restoring this track" in sentence
 
 
 def test_a_frame_of_another_size(world: World) -> None:
