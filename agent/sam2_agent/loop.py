@@ -204,11 +204,13 @@ class Agent:
             self._status.phase = "WaitingForLease"
 
     def _token(self) -> str:
-        """Return the token of a lease that is held now; raises `LeaseLost`."""
+        """Return the token of the lease held now; raises `LeaseLost`, or what keeps Redis from telling."""
         lease = self._status.lease
-        if lease is None or not lease.held(self._clock.now()):
-            raise LeaseLost("The lease is not held.")
-        return lease.token
+        if lease is not None and lease.held(self._clock.now()):
+            return lease.token
+        if trouble := self._status.trouble_with("Redis"):
+            raise trouble
+        raise LeaseLost("The lease is not held.")
 
     # The queue
 

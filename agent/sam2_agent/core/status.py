@@ -70,6 +70,10 @@ class Status:
         """CVAT or Redis did not do what it was asked."""
         self._troubles[peer] = trouble
 
+    def trouble_with(self, peer: Peer) -> Unavailable | None:
+        """What is wrong with CVAT or Redis now."""
+        return self._troubles.get(peer)
+
     def moved(self) -> None:
         """The agent's loop came round."""
         self._moved = self.clock.now()
@@ -115,7 +119,7 @@ class Status:
         if self.phase in ("Starting", "LoadingModel", "Draining"):
             return self.phase, _SENTENCES[self.phase]
         for peer in _PEERS:
-            if trouble := self._troubles.get(peer):
+            if trouble := self.trouble_with(peer):
                 return trouble.reason, str(trouble)
         if not self.lease_held():
             return "WaitingForLease", _SENTENCES["WaitingForLease"]

@@ -305,8 +305,9 @@ def test_redis_away_and_back(world: World) -> None:
         assert world.track(at(2, world.redis.kill), stop=5) == expected
 
 
-def test_redis_away_too_long_is_told_to_the_annotator(world: World) -> None:
-    agent = world.new_toy(patience=Patience(lease=1.0, poll=0.5, request=0.5)).start().wait_ready()
+@pytest.mark.parametrize("seconds", [0.5, 3.0], ids=["lease still held", "lease expired"])
+def test_redis_away_too_long_is_told_to_the_annotator(world: World, seconds: float) -> None:
+    agent = world.new_toy(patience=Patience(lease=1.0, poll=0.5, request=seconds)).start().wait_ready()
     states = world.begin()
     again: dict[str, Any] = {"type": "track", "frame": 1, "states": states}
     stall = world.cvat.faults.stall(FRAME)
