@@ -137,9 +137,10 @@ def agent_pod(kubectl: Kubectl) -> dict[str, Any]:
     return kubectl.get("--namespace", NAMESPACE, "pod", _AGENT)
 
 
-def remove_chaos(kubectl: Kubectl) -> None:
-    """Take the privileged pod and its namespace away."""
-    kubectl("delete", "namespace", CHAOS, "--ignore-not-found", "--timeout=60s")
+def remove_chaos(kubectl: Kubectl, *, wait: bool = True) -> None:
+    """Take the privileged pod and its namespace away; without `wait`, only begin to."""
+    waiting = "--timeout=60s" if wait else "--wait=false"
+    kubectl("delete", "namespace", CHAOS, "--ignore-not-found", waiting)
 
 
 def _privileged_pod(image: str, node: str) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def start_standin(kubectl: Kubectl, images: Images) -> None:
             "metadata": {"name": CVAT, "namespace": NAMESPACE, "labels": labels},
             "spec": {
                 "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 1,
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": 65532,

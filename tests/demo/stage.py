@@ -71,11 +71,11 @@ class Stage:
         """How many functions CVAT has."""
         return len(self.cvat.functions())
 
-    def agents(self) -> int:
-        """How many agents served the function, by the ids that they gave CVAT."""
+    def agents(self) -> frozenset[str]:
+        """Who served the function: the ids that agents gave CVAT; a call that a kill cut short gives none."""
         queue = f"function:{self.function_id}"
         acquired = self.cvat.log(f"POST /api/functions/queues/{queue}/requests/acquire")
-        return len({entry.agent_id for entry in acquired})
+        return frozenset(entry.agent_id for entry in acquired if entry.agent_id is not None)
 
 
 @contextmanager
@@ -83,8 +83,7 @@ def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
     """Install everything, wait until the tracker is Ready; take it out again unless it is to be kept."""
     if install.is_present(kubectl):
         with step("remove what an earlier run left"):
-            remove_chaos(kubectl)
-            install.remove(kubectl, crd=False)
+            _remove(kubectl, crd=False)
     install.require_no_trackers(kubectl)
     had_crd = install.has_crd(kubectl)
     try:
@@ -114,5 +113,10 @@ def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
     finally:
         if not keep():
             with step("remove the tracker and its function, the chart, the namespaces"):
-                remove_chaos(kubectl)
-                install.remove(kubectl, crd=not had_crd)
+                _remove(kubectl, crd=not had_crd)
+
+
+def _remove(kubectl: Kubectl, *, crd: bool) -> None:
+    remove_chaos(kubectl, wait=False)
+    install.remove(kubectl, crd=crd)
+    remove_chaos(kubectl)

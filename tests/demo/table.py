@@ -36,7 +36,7 @@ def table(verdict: Verdict) -> str:
         ("  SAM2's own predictor", _figures(names, verdict.own)),
         ("masks identical to a run without a kill", "no" if verdict.differing else "yes"),
         ("functions in CVAT", str(verdict.functions)),
-        ("agents", str(verdict.agents)),
+        ("agents", str(len(verdict.agents))),
     ]
     return _box(rows)
 

@@ -61,7 +61,7 @@ def test_a_film_pauses_where_something_happened(session: Session, tmp_path: Path
 
 def test_the_table_says_yes_and_nothing_is_complained_about(session: Session) -> None:
     curves = iou_curves(session.clip, session.masks())
-    good = Verdict(session, session, curves, curves, functions=1, agents=1)
+    good = Verdict(session, session, curves, curves, functions=1, agents=frozenset({"a"}))
     assert good.complaints() == []
     assert "identical to a run without a kill │ yes" in table(good)
 
@@ -73,6 +73,6 @@ def test_another_shape_a_second_function_and_a_worse_mask_are_complained_about(s
     other = Session(
         session.clip, (Track(1, 1, (first, changed, *others[1:])), session.tracks[1]), session.outages
     )
-    bad = Verdict(other, session, curves - 0.1, curves, functions=2, agents=3)
+    bad = Verdict(other, session, curves - 0.1, curves, functions=2, agents=frozenset({"a", "b"}))
     assert len(bad.complaints()) == 1 + len(session.clip.targets) + 2
     assert "identical to a run without a kill │ no" in table(bad)

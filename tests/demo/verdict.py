@@ -19,7 +19,8 @@ IOU_TOLERANCE = 0.01
 class Verdict:
     """A session with kills, beside one without and beside SAM2's own predictor.
 
-    `curves` and `own` hold IoU against the truth by frame, float of shape (targets, frames).
+    `curves` and `own` hold IoU against the truth by frame, float of shape (targets, frames); `agents` holds
+    the ids of those who served.
     """
 
     session: Session
@@ -27,7 +28,7 @@ class Verdict:
     curves: NDArray[np.float64]
     own: NDArray[np.float64]
     functions: int
-    agents: int
+    agents: frozenset[str]
 
     @property
     def differing(self) -> int:
@@ -48,8 +49,8 @@ class Verdict:
                 said.append(f"IoU of the {name} is {ours:.3f}, SAM2's own predictor reaches {own:.3f}")
         if self.functions != 1:
             said.append(f"CVAT has {self.functions} functions instead of 1")
-        if self.agents != 1:
-            said.append(f"CVAT saw {self.agents} agents instead of 1")
+        if len(self.agents) != 1:
+            said.append(f"CVAT saw {len(self.agents)} agents instead of 1: {', '.join(sorted(self.agents))}")
         return said
 
 
