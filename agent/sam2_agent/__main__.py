@@ -20,10 +20,11 @@ from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import GaveUp, InvalidSettings
-from sam2_agent.loop import Agent, Patience, World
+from sam2_agent.loop import Agent, World
 from sam2_agent.settings import Settings
 
 log = logging.getLogger("sam2_agent")
@@ -113,7 +114,7 @@ async def _connected(
             store=store,
             clock=status.clock,
             rng=random.SystemRandom(),
-            meter=metrics,
+            events=metrics,
         )
     finally:
         await store.close()

@@ -156,3 +156,9 @@ class Events(Protocol):
 
     def memory_dropped(self) -> None:
         """A memory was not written; it would be computed again."""
+
+    def request(self, kind: str, outcome: str, seconds: float) -> None:
+        """A request ended for this agent."""
+
+    def unavailable(self, reason: str) -> None:
+        """CVAT or Redis did not do what it was asked."""

@@ -16,8 +16,9 @@ from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
-from sam2_agent.loop import Agent, Patience, World
+from sam2_agent.loop import Agent, World
 from tests.integration.agent.agent_process import PREFIX
 from tests.toy_tracker import ToyTracker
 
@@ -106,7 +107,7 @@ class InProcessAgent:
             store=store,
             clock=self.clock,
             rng=random.SystemRandom(),
-            meter=self.metrics,
+            events=self.metrics,
         )
         agent = Agent(world, self.status, frozenset({"mask", "polygon", "rectangle"}), self._patience)
         loop = asyncio.get_running_loop()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sam2_agent.core.patience import Patience
 from sam2_agent.core.requests import Assignment, Recorded
-from sam2_agent.loop import Patience
 from tests.cvat_standin.annotator import RunError, TrackedFrame
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.control_models import RequestRecord

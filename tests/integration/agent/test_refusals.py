@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sam2_agent.loop import Patience
+from sam2_agent.core.patience import Patience
 from tests.cvat_standin.annotator import RunError
 from tests.integration.agent.conftest import LENGTH, World, drawn_shapes, picture
 

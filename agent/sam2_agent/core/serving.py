@@ -1,0 +1,211 @@
+"""Bringing one request to its end.
+
+    record         it is noted in Redis; from here on a successor finishes it if this agent dies
+    answer         what stands is taken, what is missing is computed and published (`answering`, `tracks`)
+    lease held?    if not, the request is left where it is recorded, for whoever holds the lease
+    complete       or fail, with a sentence for the annotator
+    forget         the record is dropped, once CVAT took the answer or said that it is no longer ours
+
+Every line may be repeated, so after any failure the request begins anew at the first that was not reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from pydantic import JsonValue
+
+from sam2_agent.core.answering import Answering
+from sam2_agent.core.backoff import Backoff
+from sam2_agent.core.keeper import LeaseKeeper
+from sam2_agent.core.patience import Patience
+from sam2_agent.core.ports import Clock, Events, Queue, Store
+from sam2_agent.core.requests import Recorded, describe
+from sam2_agent.core.status import Status
+from sam2_agent.core.troubles import Troubles
+from sam2_agent.errors import (
+    AnswerRefused,
+    CVATUnavailable,
+    GaveUp,
+    LeaseLost,
+    NotOurs,
+    RequestRefused,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Serving:
+    """Serves one request at a time; `in_hand` is how many it works on now, 0 or 1."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        store: Store,
+        answering: Answering,
+        keeper: LeaseKeeper,
+        status: Status,
+        clock: Clock,
+        rng: Random,
+        events: Events,
+        troubles: Troubles,
+        patience: Patience,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._answering = answering
+        self._keeper = keeper
+        self._status = status
+        self._clock = clock
+        self._rng = rng
+        self._events = events
+        self._troubles = troubles
+        self._patience = patience
+        self._stopping = stopping
+        self._begun: set[str] = set()
+        self.in_hand = 0
+
+    async def serve(self, request: Recorded) -> bool:
+        """Serve a request that CVAT just handed out; return False where it is left to the lease's holder."""
+        return await self._serve(request, is_recorded=False)
+
+    async def serve_recorded(self, request: Recorded) -> bool:
+        """Serve a request from the inbox; return False where it is left to the lease's holder."""
+        if request.assignment.ar_id in self._begun:
+            return await self._serve(request, is_recorded=True)
+        again = request.model_copy(update={"attempts": request.attempts + 1})
+        return await self._serve(again, is_recorded=False)
+
+    async def _serve(self, request: Recorded, *, is_recorded: bool) -> bool:
+        began_at = self._clock.now()
+        kind = str(request.assignment.ar_params.get("type"))
+        self.in_hand = 1
+        self._begun.add(request.assignment.ar_id)
+        try:
+            outcome = await self._finish(request, is_recorded=is_recorded)
+        finally:
+            self.in_hand = 0
+        seconds = self._clock.now() - began_at
+        known = kind if kind in ("init_tracking", "track") else "other"
+        self._events.request(known, outcome, seconds)
+        details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": request.assignment.ar_id}
+        log.info("request", extra={**describe(request.assignment.ar_params), **details})
+        return outcome != "left"
+
+    async def _finish(self, request: Recorded, *, is_recorded: bool) -> str:
+        """Do what the module says; return how it ended."""
+        ar_id = request.assignment.ar_id
+        backoff = Backoff(self._rng)
+        give_up_at = self._clock.now() + self._patience.request
+        outcome: str | None = None
+        while True:
+            self._status.moved()
+            try:
+                if not is_recorded:
+                    await self._store.record(ar_id, request.dump())
+                    is_recorded = True
+                if outcome is None:
+                    outcome, tell = await self._decide(request)
+                self._keeper.token()
+                await tell()
+                break
+            except LeaseLost as lost:
+                log.warning(
+                    "A request is left to the lease's holder", extra={"request": ar_id, "why": str(lost)}
+                )
+                self._keeper.doubt()
+                return "left"
+            except NotOurs as gone:
+                log.info("CVAT no longer takes an answer", extra={"request": ar_id, "why": str(gone)})
+                outcome = "not_ours"
+                break
+            except AnswerRefused as refusal:
+                outcome, tell = "failed", self._failure(ar_id, str(refusal))
+            except Unavailable as trouble:
+                self._troubles.note(trouble)
+                late = outcome is None and self._clock.now() > give_up_at
+                if late and await self._told(ar_id, trouble):
+                    outcome = "failed"
+                    break
+                if is_recorded and self._stopping.is_set():
+                    return "left"
+                await self.pause(backoff.next(trouble.retry_after))
+        await self._forget(ar_id)
+        return outcome or "failed"
+
+    async def _told(self, ar_id: str, trouble: Unavailable) -> bool:
+        """Tell the annotator that the answer has to wait for something; return whether CVAT took it.
+
+        Where Redis is away nobody can hold the lease: this one failure is sent without it.
+        """
+        if isinstance(trouble, CVATUnavailable):
+            if not self._status.lease_held():
+                return False
+            sentence = "CVAT does not serve this frame to the tracking agent now; run the action again later."
+        else:
+            sentence = "The tracking agent cannot reach its store now; run the action again later."
+        try:
+            await self._fail(ar_id, sentence)
+        except NotOurs:
+            return True
+        except Unavailable as more:
+            self._troubles.note(more)
+            return False
+        return True
+
+    async def _decide(self, request: Recorded) -> tuple[str, Callable[[], Awaitable[None]]]:
+        """Return how the request ends, and what tells CVAT so."""
+        ar_id, parameters = request.assignment.ar_id, request.assignment.ar_params
+        token = self._keeper.token()
+        if request.attempts > self._patience.attempts:
+            sentence = (
+                f"The tracking agent stopped {request.attempts - 1} times during this request; it gave up."
+            )
+            return "failed", self._failure(ar_id, sentence)
+        try:
+            answer: dict[str, JsonValue] = await self._answering.answer(ar_id, parameters, token)
+        except RequestRefused as refusal:
+            log.info("A request was refused", extra={"request": ar_id, "why": str(refusal)})
+            return "refused", self._failure(ar_id, str(refusal))
+        except (Unavailable, LeaseLost, GaveUp):
+            raise
+        except Exception:  # a bug must fail one request, not the agent
+            log.exception("A request met a bug", extra={"request": ar_id})
+            return "failed", self._failure(
+                ar_id, "The tracking agent met an internal error; its log says more."
+            )
+        return "completed", lambda: self._queue.complete(ar_id, answer)
+
+    def _failure(self, ar_id: str, sentence: str) -> Callable[[], Awaitable[None]]:
+        return lambda: self._fail(ar_id, sentence)
+
+    async def _fail(self, ar_id: str, sentence: str) -> None:
+        try:
+            await self._queue.fail(ar_id, sentence)
+        except AnswerRefused as refusal:  # there is nothing else to say
+            log.warning("%s", refusal, extra={"request": ar_id})
+
+    async def _forget(self, ar_id: str) -> None:
+        """Drop the record; where that fails it is found in the inbox, and CVAT says that it is not ours."""
+        self._begun.discard(ar_id)
+        try:
+            await self._store.forget(ar_id)
+        except Unavailable as trouble:
+            self._troubles.note(trouble)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before trying again; being told to stop cuts the wait short, once."""
+        slept = asyncio.ensure_future(self._clock.sleep(seconds))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        ending = {slept} if self._stopping.is_set() else {slept, stopped}
+        try:
+            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            slept.cancel()
+            stopped.cancel()
