@@ -111,8 +111,8 @@ class Agent:
     async def _drain(self, worker: asyncio.Task[None]) -> None:
         """Let the request in hand and the memories waiting go on for a while; what is left is recorded."""
         limit = asyncio.ensure_future(self._world.clock.sleep(self._patience.drain))
-        flushed = asyncio.ensure_future(self._behind.flushed())
         await asyncio.wait({worker, limit}, return_when=asyncio.FIRST_COMPLETED)
+        flushed = asyncio.ensure_future(self._behind.flushed())
         await asyncio.wait({flushed, limit}, return_when=asyncio.FIRST_COMPLETED)
         for task in (worker, flushed, limit):
             task.cancel()

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 class LeaseKeeper:
     """Keeps the lease in the status while `run` runs.
 
-    `on_recorded` is called with the number of recorded requests whenever Redis tells it, and with None where the
-    lease is new and nobody knows.
+    `on_recorded` is called with the number of recorded requests whenever Redis tells it, and with None where
+    the lease is new and nobody knows.
     """
 
     def __init__(
