@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.controlplane.harness import Fuse, Namespace, Operator, OperatorKilledError
+from tests.cvat_standin.client import wait_for
 
 if TYPE_CHECKING:
+    from sam2_operator.adapters.kube.api import KubeApi
+    from sam2_operator.adapters.statestore import RedisStateStore
     from tests.cvat_standin.client import CVAT
     from tests.redis_server import RedisServer
 
@@ -191,3 +195,52 @@ def test_a_registration_interrupted_before_the_deletion_leaves_no_orphan(
     operator.settle(namespace.name)
     assert not namespace.exists("s2t", "cars")
     assert annotation.functions() == []
+
+
+def test_two_operators_at_once_make_one_function(
+    annotation: CVAT, namespace: Namespace, operator: Operator, api: KubeApi, store: RedisStateStore
+) -> None:
+    other = Operator.start(operator.settings, api, store)
+    names = [f"cars-{number}" for number in range(5)]
+    for name in names:
+        namespace.apply_tracker(annotation.url, name)
+
+    def work(one: Operator) -> None:
+        for name in names:
+            one.settle(namespace.name, name)
+
+    with ThreadPoolExecutor(2) as both:
+        for done in [both.submit(work, one) for one in (operator, other)]:
+            done.result()
+    operator.clock.advance(SETTLE_SECONDS)
+    work(operator)
+    other.world.cvat.close()
+    functions = {function.name: function.id for function in annotation.functions()}
+    assert len(annotation.functions()) == len(names)
+    assert functions == {name: namespace.status(name)["functionID"] for name in names}
+
+
+def test_made_again_under_the_same_name_it_is_another_tracker(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    first = namespace.get("s2t", "cars")
+    # Somebody forces the removal while no operator runs, and makes it again at once.
+    namespace.patch("s2t", "cars", {"metadata": {"finalizers": None}})
+    namespace.delete("s2t", "cars")
+    namespace.apply_tracker(annotation.url)
+
+    def served() -> bool:
+        operator.settle(namespace.name)
+        live = (
+            namespace.get("statefulset", "cars-agent")
+            if namespace.exists("statefulset", "cars-agent")
+            else None
+        )
+        uid = namespace.get("s2t", "cars")["metadata"]["uid"]
+        return live is not None and live["metadata"]["ownerReferences"][0]["uid"] == uid
+
+    wait_for(served, "objects of its own")
+    assert namespace.status()["functionID"] != first["status"]["functionID"]
+    assert len(annotation.functions()) == 2  # the first cannot be proven to be this tracker's

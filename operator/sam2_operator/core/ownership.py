@@ -38,3 +38,13 @@ def is_owned(tracker: Tracker, live: Manifest) -> bool:
     """Whether an object belongs to this very tracker, not to an earlier one or to somebody else."""
     references = live["metadata"].get("ownerReferences", [])
     return any(reference.get("uid") == tracker.metadata.uid for reference in references)
+
+
+def is_leftover(tracker: Tracker, live: Manifest) -> bool:
+    """Whether an object is left from an earlier tracker of the same name: this one takes it over."""
+    return any(
+        (reference.get("apiVersion"), reference.get("kind"), reference.get("name"))
+        == (API_VERSION, KIND, tracker.metadata.name)
+        and reference.get("uid") != tracker.metadata.uid
+        for reference in live["metadata"].get("ownerReferences", [])
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
 from sam2_operator.core.drift import amount, drift, with_digest
 from sam2_operator.core.observed import Manifest, Pod, Problem, Workload
-from sam2_operator.core.ownership import is_owned
+from sam2_operator.core.ownership import is_leftover, is_owned
 from sam2_operator.core.timestamps import parse
 from sam2_operator.core.workload import stateful_set
 
@@ -103,19 +103,15 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
 def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) -> Iterator[Action]:
     if live is not None and live["metadata"].get("deletionTimestamp"):
         return  # what goes is made anew once it is gone
+    ours = live is not None and (is_owned(tracker, live) or is_leftover(tracker, live))
     if wanted is None:
-        if live is not None and is_owned(tracker, live):
+        if live is not None and ours:
             yield Delete(live["kind"], live, "it is no longer wanted")
         return
     name = f"{wanted['kind']} {wanted['metadata']['name']}"
-    if live is not None and not is_owned(tracker, live):
-        yield Refuse(
-            Problem(
-                "NameTaken",
-                f"The {name} exists and does not belong to this tracker: delete or rename it, or wait if it "
-                "is left from an earlier tracker of the same name and about to go.",
-            )
-        )
+    if live is not None and not ours:
+        message = f"The {name} exists and does not belong to this tracker: delete or rename it."
+        yield Refuse(Problem("NameTaken", message))
         return
     if live is not None and _must_be_replaced(wanted, live):
         yield Delete(live["kind"], live, "its class or access mode cannot change")

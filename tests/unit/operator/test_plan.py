@@ -96,6 +96,14 @@ def test_what_belongs_to_somebody_else_is_named_and_left_alone() -> None:
     assert actions(children(pod(), state_secret=theirs), replace(WISHES, state_url=None)) == []
 
 
+def test_what_an_earlier_tracker_of_the_name_left_is_taken_over() -> None:
+    earlier = live(state_secret(tracker(), STATE_URL))
+    earlier["metadata"]["ownerReferences"][0]["uid"] = "another"
+    (action,) = actions(children(pod(), state_secret=earlier))
+    assert isinstance(action, Apply)
+    assert action.wanted["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
 def test_what_is_going_is_waited_for() -> None:
     going = live(state_secret(tracker(), "redis://old"))
     going["metadata"]["deletionTimestamp"] = text(NOW)

@@ -7,6 +7,7 @@ who knows what it does.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from sam2_operator.core.functions import Fields
     from sam2_operator.core.ports import CvatSession
 
+_CONNECTION = re.compile(r"^<?[\w.]*HTTPS?Connection[^:]*: ")
+"""How urllib3 begins many messages; an object's address would make each message another."""
 _TIMEOUT = (5.0, 20.0)
 """Seconds to connect and between bytes: well below the settle time of a registration."""
 _PAGE_SIZE = 100
@@ -254,4 +257,5 @@ def _root(error: BaseException) -> str:
     seen = getattr(error, "reason", None)
     while isinstance(seen, BaseException):
         error, seen = seen, getattr(seen, "reason", None)
-    return f"{type(error).__name__}: {error}".split("(Caused by", maxsplit=1)[0].strip()
+    told = str(error).split("(Caused by", maxsplit=1)[0].strip()
+    return f"{type(error).__name__}: {_CONNECTION.sub('', told)}"

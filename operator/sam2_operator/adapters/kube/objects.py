@@ -74,6 +74,7 @@ class Kube:
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         """Replace the status, if the tracker is still the one that was read."""
+        told = status.model_dump(by_alias=True, exclude_none=True)
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -82,7 +83,7 @@ class Kube:
                 "namespace": tracker.metadata.namespace,
                 **self._identity(tracker),
             },
-            "status": status.model_dump(by_alias=True, exclude_none=True),
+            "status": {key: value for key, value in told.items() if value != []},
         }
         query = {"fieldManager": FIELD_MANAGER}
         return _tracker(self.api.call("PUT", f"{self._path(tracker)}/status", query=query, body=body))
