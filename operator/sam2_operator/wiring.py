@@ -60,7 +60,7 @@ def connect(threads: int) -> KubeApi:
         except kubernetes.config.ConfigException as error:
             raise KubernetesError(f"There is no cluster to work for: {error}") from error
     configuration.connection_pool_maxsize = threads + 2
-    return KubeApi(kubernetes.client.ApiClient(configuration))
+    return KubeApi.of(configuration)
 
 
 def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple[World, Kube]:

@@ -53,9 +53,9 @@ def cluster(control_plane: RunningControlPlane) -> RunningControlPlane:
 def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
     configuration = kubernetes.client.Configuration()
     kubernetes.config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
-    client = kubernetes.client.ApiClient(configuration)
-    yield KubeApi(client)
-    client.rest_client.pool_manager.clear()
+    connected = KubeApi.of(configuration)
+    yield connected
+    connected.client.rest_client.pool_manager.clear()
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
-from kubernetes.client import ApiClient, ApiException
+from kubernetes.client import ApiClient, ApiException, Configuration
 
 from sam2_operator.core.naming import FIELD_MANAGER
 from sam2_operator.errors import (
@@ -39,6 +39,13 @@ class KubeApi:
     """One API server as one account."""
 
     client: ApiClient
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Self:
+        """Connect, under the operator's name in the API server's audit log."""
+        client = ApiClient(configuration)
+        client.user_agent = FIELD_MANAGER
+        return cls(client)
 
     def get(self, path: str, **query: str) -> Manifest | None:
         """Read; None when there is nothing."""
@@ -89,7 +96,7 @@ class KubeApi:
             InvalidObjectError: 400, 403 by an admission plugin, 422.
             KubernetesError: anything else, also no answer at all.
         """
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        headers = {"Accept": accept, "Content-Type": content_type}
         try:
             prepared = self.client.param_serialize(
                 verb,
