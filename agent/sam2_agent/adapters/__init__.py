@@ -1,0 +1,1 @@
+"""The edges: CVAT, Redis, SAM2, HTTP, the clock; errors are translated here."""
