@@ -78,7 +78,7 @@ class ToyTracker:
         if digest[0] > 16:  # else the object is lost on this frame
             left, top = digest[1] % (width - 8), digest[2] % (height - 8)
             mask[top : top + 3 + digest[3] % 5, left : left + 3 + digest[4] % 5] = True
-        pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / 7
+        pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / np.float32(7)
         memory = ToyMemory(hashlib.sha256(b"memory" + digest).digest())
         return ToyOutput(mask, Remembered(index, pointer, float(digest[0]), memory))
 
