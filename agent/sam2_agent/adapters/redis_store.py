@@ -33,7 +33,7 @@ from redis.exceptions import (
 )
 
 from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
-from sam2_agent.errors import LeaseLost, StoreUnavailable
+from sam2_agent.errors import InvalidSettings, LeaseLost, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -227,16 +227,33 @@ class RedisStore:
 
 
 def connect(url: str, ca_file: Path | None) -> redis.Redis:
-    """Make a client that answers or fails within seconds; whoever uses it does the retrying."""
-    options: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file and url.startswith("rediss:") else {}
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=3,
-        socket_timeout=10,
-        health_check_interval=30,
-        retry=Retry(NoBackoff(), 0),
-        **options,
+    """Make a client that answers or fails within seconds; whoever uses it does the retrying.
+
+    Raises:
+        InvalidSettings: the URL is none that redis-py understands; neither it nor any part of it is told.
+    """
+    # Says nothing of the cause: that quotes the URL, where a password with special characters ends up anywhere.
+    wrong = InvalidSettings(
+        "The URL of Redis (SAM2_AGENT_REDIS_URL or its file) cannot be understood; write it as "
+        "redis://user:password@host:6379/0, special characters of the password percent-encoded."
     )
+    if "://" not in url:  # redis-py would take "redis:6379" for a local one
+        raise wrong
+    options: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file and url.startswith("rediss:") else {}
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=3,
+            socket_timeout=10,
+            health_check_interval=30,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
+        # Finds unknown options of the URL; nothing is connected yet.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError):
+        raise wrong from None
+    return client
 
 
 def _refusal(error: RedisError) -> str:

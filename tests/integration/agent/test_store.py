@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ import pytest
 
 from sam2_agent.adapters.redis_store import RedisStore, connect
 from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
-from sam2_agent.errors import LeaseLost, StoreUnavailable
+from sam2_agent.errors import InvalidSettings, LeaseLost, StoreUnavailable
 from tests.redis_server import RedisServer
 
 PREFIX = "s2t:{test}:"
@@ -187,3 +188,18 @@ async def test_trouble_has_a_reason_and_a_sentence_without_secrets(
             await store.renew("token", 60.0)
     assert trouble.value.reason == reason
     assert "wrong" not in str(trouble.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis:6379/0",
+        "redis://:secret/word@redis:6379/0",
+        "redis://:secret@redis:6379/0?retries=secret",
+        "redis://:secret@redis:6379/0?socket_timeout=secret",
+    ],
+)
+def test_a_url_that_is_none_is_a_wrong_setting_and_is_not_shown(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="SAM2_AGENT_REDIS_URL") as wrong:
+        connect(url, None)
+    assert "secret" not in "".join(traceback.format_exception(wrong.value))
