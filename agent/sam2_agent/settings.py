@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     cvat_url: HttpUrl
-    cvat_organization: str = ""
+    cvat_organization: Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]*$")] = ""
     cvat_credentials_dir: Folder
     cvat_ca_file: ReadableFile | None = None
     function_id: Annotated[int, Field(ge=0)]
@@ -93,6 +93,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.cvat_url.username or self.cvat_url.password:
+            raise ValueError(
+                "CVAT_URL holds credentials; put them into files (SAM2_AGENT_CVAT_CREDENTIALS_DIR)"
+            )
         if not self.shape_types:
             raise ValueError("SHAPE_TYPES names no shape type; use mask, polygon, rectangle")
         volume = (self.model_config_file, self.model_checkpoint)

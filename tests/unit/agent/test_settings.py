@@ -69,6 +69,8 @@ def test_empty_means_absent(monkeypatch: pytest.MonkeyPatch, good: dict[str, str
         ({"CVAT_CREDENTIALS_DIR": "/nowhere"}, "there is no folder /nowhere"),
         ({"KEY_PREFIX": "no hash tag"}, "SAM2_AGENT_KEY_PREFIX"),
         ({"PRECISION": "float16"}, "SAM2_AGENT_PRECISION"),
+        ({"CVAT_URL": "https://robot:secret@cvat.example.com"}, "SAM2_AGENT_CVAT_CREDENTIALS_DIR"),
+        ({"CVAT_ORGANIZATION": "my\nlab"}, "SAM2_AGENT_CVAT_ORGANIZATION"),
         ({"CVAT_URl": "https://x"}, "Unknown settings: SAM2_AGENT_CVAT_URl"),
     ],
 )
