@@ -20,7 +20,8 @@ from sam2_agent.errors import AgentError, CVATUnavailable
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
-MAX_RETRY_AFTER = 300.0
+MAX_RETRY_AFTER = 120.0
+"""A longer wait, which CVAT may ask for, would make the loop look dead (`status.STUCK_SECONDS`)."""
 
 
 class Refusal(AgentError):
@@ -53,6 +54,12 @@ def read_credentials(folder: Path) -> Credentials:
     if not credentials.token and not (credentials.username and credentials.password):
         raise _refused(
             f"{folder} holds no credentials; it needs a file token, or the files username and password."
+        )
+    token = credentials.token
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # Sent nevertheless it would end in an error that quotes it.
+        raise _refused(
+            f"The file token in {folder} holds no access token: it has blanks or special characters."
         )
     return credentials
 
@@ -202,18 +209,22 @@ class CVATClient:
         if 200 <= status < 300:
             self.on_answer()
             return
+        # Read to its end first: the connection's next user must not find a rest of this answer.
+        detail = _detail(response)
         response.release_conn()
         if 300 <= status < 400:
             raise self._unreachable(f"it redirects to {response.headers.get('Location')}; use that address")
         if status in (408, 425, 429) or status >= 500:
             raise self._unreachable(f"HTTP status {status}", _retry_after(response))
+        if status == 413:  # which an ingress in front of CVAT may say as well
+            raise Refusal(status, "it is too large for CVAT or its ingress")
         if not _is_json(response):
             raise self._unreachable(
                 f"HTTP status {status}, and not from CVAT itself; check the address and ingress"
             )
         if status == 401:
             raise _refused("CVAT does not accept the agent's token; put a valid one into the Secret.")
-        raise Refusal(status, _detail(response))
+        raise Refusal(status, detail)
 
     def _unreachable(self, why: str, retry_after: float | None = None) -> CVATUnavailable:
         return CVATUnavailable(

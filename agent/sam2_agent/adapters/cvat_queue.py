@@ -89,9 +89,9 @@ class CVATQueue:
     async def _report(self, what: str, ar_id: str, body: Mapping[str, JsonValue]) -> None:
         """Say how a request ended.
 
-        400 finds fault with the body.  404, 409 and 410 say that the request is gone or another's.  403 says
-        the same to an account that still sees the function; otherwise the account has lost its rights, maybe
-        for a while.
+        400, 413 and 422 find fault with the body.  404, 409 and 410 say that the request is gone or
+        another's.  403 says the same to an account that still sees the function; otherwise the account has
+        lost its rights, maybe for a while.
         """
         try:
             await asyncio.to_thread(
@@ -103,7 +103,9 @@ class CVATQueue:
             )
         except Refusal as refusal:
             if refusal.status in (400, 413, 422):
-                raise AnswerRefused(f"CVAT does not take the answer: {refusal.detail}") from refusal
+                raise AnswerRefused(
+                    f"CVAT does not take the answer (HTTP status {refusal.status}: {refusal.detail})."
+                ) from refusal
             if refusal.status == 403:
                 await self._ask(self._client.get, "/api/functions/{function}", function=self._function_id)
             raise NotOurs(f"CVAT no longer takes an answer to this request ({refusal}).") from refusal

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sam2_agent.adapters.cvat_client import CVATClient
+from sam2_agent.adapters.cvat_client import CONNECT_SECONDS, MAX_RETRY_AFTER, READ_SECONDS, CVATClient
 from sam2_agent.adapters.cvat_queue import CVATQueue
+from sam2_agent.core.status import STUCK_SECONDS
 from sam2_agent.errors import AnswerRefused, CVATUnavailable, NotOurs
 from tests.cvat_standin.client import CVAT
 from tests.integration.cvat_standin.caller import Caller
@@ -95,6 +97,16 @@ async def test_an_answer_that_cvat_finds_fault_with(cvat: CVAT, queue: CVATQueue
         await queue.complete("request", {"states": ["x"]})
 
 
+async def test_an_answer_that_is_too_large_for_an_ingress(cvat: CVAT, queue: CVATQueue) -> None:
+    cvat.faults.ingress(COMPLETE, status=413)
+    with pytest.raises(AnswerRefused, match="413"):
+        await queue.complete("request", {"states": ["x"]})
+
+
+def test_a_wait_that_cvat_asks_for_does_not_make_the_agent_look_dead() -> None:
+    assert MAX_RETRY_AFTER + 4 * (CONNECT_SECONDS + READ_SECONDS) < STUCK_SECONDS
+
+
 def test_an_unreachable_cvat(credentials: Path) -> None:
     (credentials / "token").write_text("secret")
     with pytest.raises(CVATUnavailable, match=r"127.0.0.1:1 does not answer"):
@@ -124,6 +136,15 @@ def test_passwords_work_and_wrong_ones_are_told(cvat: CVAT, credentials: Path) -
 def test_no_credentials_at_all(cvat: CVAT, tmp_path: Path) -> None:
     with pytest.raises(CVATUnavailable, match="holds no credentials"):
         connected(cvat.url, tmp_path / "empty").get("/api/users/self")
+
+
+@pytest.mark.parametrize("token", ["secret\nsecond line", "secret with blanks", "secret\u2026"])
+async def test_a_token_that_is_none_is_told_and_not_shown(cvat: CVAT, tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    with pytest.raises(CVATUnavailable, match="holds no access token") as trouble:
+        await CVATQueue(connected(cvat.url, tmp_path), 1, "s2t_test").acquire("interactive")
+    assert trouble.value.reason == "CredentialsRefused"
+    assert "secret" not in "".join(traceback.format_exception(trouble.value))
 
 
 def test_the_organization_travels_along(cvat: CVAT, client: CVATClient, credentials: Path) -> None:
