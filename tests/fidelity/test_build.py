@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
 from sam2_agent.adapters.sam2_device import choose_precision, open_device
-from sam2_agent.errors import DeviceUnavailable, ModelInvalid, ModelNotFound
+from sam2_agent.errors import DeviceOutOfMemory, DeviceUnavailable, ModelInvalid, ModelNotFound
 from tests.tiny_sam2.model import CONFIG, WEIGHTS
 
 CPU = torch.device("cpu")
@@ -126,6 +126,17 @@ def test_a_device_that_is_not_there_is_told() -> None:
         with pytest.raises(DeviceUnavailable, match=sentence):
             open_device(name)
     assert open_device("cpu") == CPU
+
+
+def test_a_device_without_room_for_the_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(module: torch.nn.Module, device: torch.device | str) -> torch.nn.Module:
+        if isinstance(device, torch.device):  # sam2's own builder names the CPU by a string
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return module
+
+    monkeypatch.setattr(torch.nn.Module, "to", move)
+    with pytest.raises(DeviceOutOfMemory, match="give the agent a larger GPU, or a smaller model"):
+        build(VolumeModel(CONFIG, WEIGHTS), CPU)
 
 
 def test_precision_follows_the_device_unless_it_is_set() -> None:

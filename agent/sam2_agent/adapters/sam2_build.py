@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from sam2_agent.adapters.sam2_device import failures_translated
 from sam2_agent.adapters.sam2_hub import HubModel, fetch
 from sam2_agent.core.tracking import MEMORY_FRAMES, POINTER_FRAMES
 from sam2_agent.errors import ModelInvalid, ModelNotFound
@@ -59,6 +60,7 @@ def build(source: ModelSource, device: torch.device) -> BuiltModel:
     Raises:
         ModelNotFound: a file or an entry of the hub is missing or cannot be reached.
         ModelInvalid: the files are no SAM2 model, do not fit each other, or need what the agent does not do.
+        DeviceOutOfMemory, DeviceLost: the device cannot take the model.
     """
     if isinstance(source, HubModel):
         config_name, checkpoint = fetch(source)
@@ -102,7 +104,8 @@ def _build(label: str, config_name: str, checkpoint: Path, device: torch.device)
         raise ModelInvalid(f"The checkpoint {checkpoint.name} does not fit the config {label}.") from error
     resolved = json.dumps(config, sort_keys=True)
     digest = hashlib.sha256(f"{weights_digest}\n{resolved}".encode()).hexdigest()
-    return BuiltModel(predictor.to(device), digest)
+    with failures_translated(device):
+        return BuiltModel(predictor.to(device), digest)
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -61,15 +61,26 @@ def inference(device: torch.device, precision: Precision) -> Iterator[None]:
     elsewhere.
 
     Raises:
+        DeviceOutOfMemory, DeviceLost: see `failures_translated`.
+    """
+    with (
+        failures_translated(device),
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+    ):
+        yield
+
+
+@contextmanager
+def failures_translated(device: torch.device) -> Iterator[None]:
+    """Do something with the device inside.
+
+    Raises:
         DeviceOutOfMemory: memory ran out, though PyTorch had given its cached blocks back.
         DeviceLost: the accelerator failed otherwise.
     """
     try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
-        ):
-            yield
+        yield
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(
             f"The memory of {device} is full; give the agent a larger GPU, or a smaller model."
