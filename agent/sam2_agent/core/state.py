@@ -142,7 +142,11 @@ class Steps:
 
     def __init__(self, state: State, fingerprint: str) -> None:
         self.state = state
-        self._head = f"{fingerprint}\n{PREFIX}{_head(state)}".encode()
+        # Digests of all that stands before each run: a name costs the same wherever in the track its step is.
+        self._before = [hashlib.sha256(f'{fingerprint}\n{PREFIX}{_head(state)},"tracked":['.encode())]
+        for first, last in state.tracked[:-1]:
+            self._before.append(self._before[-1].copy())
+            self._before[-1].update(f"[{first},{last}],".encode())
         self._ends = list(accumulate(last - first + 1 for first, last in state.tracked))
 
     @property
@@ -159,11 +163,14 @@ class Steps:
 
     def name(self, index: int) -> str:
         """Under this name the step is remembered: 64 hexadecimal digits."""
-        runs: tuple[tuple[int, int], ...] = ()
-        if index > 0:
+        if index == 0:
+            run, rest = 0, "]}"
+        else:
             run = bisect_right(self._ends, index - 1)
-            runs = (*self.state.tracked[:run], (self.state.tracked[run][0], self.frame(index)))
-        return hashlib.sha256(self._head + _tail(runs).encode()).hexdigest()
+            rest = f"[{self.state.tracked[run][0]},{self.frame(index)}]]}}"
+        digest = self._before[run].copy()
+        digest.update(rest.encode())
+        return digest.hexdigest()
 
 
 def _head(state: State) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from contextlib import suppress
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_agent.core import state
-from sam2_agent.core.state import MAX_CHARACTERS, PREFIX, State, Steps, parse
+from sam2_agent.core.state import MAX_CHARACTERS, MAX_RANGES, PREFIX, State, Steps, parse
 from sam2_agent.core.tracking import BoxPrompt, MaskPrompt
 from sam2_agent.errors import RequestRefused
 
@@ -150,3 +152,20 @@ def test_a_mask_that_does_not_fit_the_size_is_refused_before_it_is_allocated() -
     text = rewritten(mask_state().canonical(), mask=[0, 4_000_000_000, 0, 0, 65_000, 65_000])
     with pytest.raises(RequestRefused):
         parse(text).prompt()
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_name_is_the_digest_of_the_model_and_of_the_string_up_to_that_step(index: int) -> None:
+    frames = (6, 7, 3)
+    text = f"{FINGERPRINT}\n{after(mask_state(), *frames[:index]).canonical()}"
+    steps = Steps(after(mask_state(), *frames), FINGERPRINT)
+    assert steps.name(index) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_naming_every_step_of_a_long_restless_track_is_quick() -> None:
+    """An untrusted string may be that long, and names are made where the lease is renewed."""
+    restless = box_state().model_copy(update={"tracked": ((0, 23),) * MAX_RANGES})
+    began = time.process_time()
+    steps = Steps(restless, FINGERPRINT)
+    assert len({steps.name(index) for index in range(steps.last, steps.last - 8192, -1)}) == 8192
+    assert time.process_time() - began < 2
