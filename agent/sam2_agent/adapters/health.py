@@ -17,8 +17,11 @@ from sam2_agent.errors import InvalidSettings
 async def serve(status: Status, expose_metrics: Callable[[], bytes], port: int) -> AsyncIterator[int]:
     """Answer on all addresses while the context lasts; yields the port (a free one for 0).
 
-    /livez: the loop moves.  /startupz: the model is loaded.  /readyz: requests are answered.  /status: why,
-    as JSON.
+    /livez     the loop moves
+    /startupz  the model is loaded
+    /readyz    requests are answered
+    /status    why, as JSON
+    /metrics   for Prometheus
     """
 
     async def report(_: web.Request) -> web.Response:

@@ -5,8 +5,8 @@
     4       32     SHA-256 of all that follows
     36      4      length of the header, big endian
     40      ...    header, JSON: format, kind, name of the step, fingerprint of the model, shape (answers)
-    ...     ...    body: float32 little endian, score then pointer (answers); the tracker's own bytes
-    (memories)
+    ...     ...    body of an answer: score and pointer, float32, little endian
+                   body of a memory: the tracker's own bytes
 
 A record says which step it belongs to, so one that stands under another's name counts as missing, like one
 that is damaged, of another model or of a newer format.

@@ -72,7 +72,7 @@ class Context:
 
     `index` is the position of the frame to track (>= 1).  `recent` holds the records of the frames before it,
     oldest first, without the prompt's own: at most `POINTER_FRAMES`, of which the last `MEMORY_FRAMES` carry
-    memory. `window` is min(16, frames in the video): SAM2 scales the pointers' positions in time by it.
+    memory.  `window` is min(16, frames in the video): SAM2 scales the pointers' positions in time by it.
     """
 
     index: int
