@@ -11,7 +11,6 @@ import hmac
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -71,7 +70,6 @@ class RedisStateStore:
 
     def __init__(self, administrator: Administrator | None) -> None:
         self._administrator = administrator
-        self._lock = Lock()
         self._canonical_rules: str | None = None
 
     def managed(self, uid: str) -> StateAccess | None:
@@ -91,7 +89,7 @@ class RedisStateStore:
         user, prefix = state_user(uid), key_prefix(uid)
         password = self._password(administrator, uid)
         digest = hashlib.sha256(password.encode()).hexdigest()
-        with self._lock, _connected(self._admin_access(administrator)) as client:
+        with _connected(self._admin_access(administrator)) as client:
             found = _acl(client, "GETUSER", user)
             if found is not None and self._is_right(_pairs(found), digest, prefix):
                 return
@@ -144,23 +142,8 @@ class RedisStateStore:
 @contextmanager
 def _connected(access: StateAccess) -> Iterator[redis.Redis]:
     """Connect for a moment and translate what goes wrong."""
+    client = _client(access)
     where = _without_login(access.url)
-    try:
-        options: dict[str, Any] = {}
-        if access.ca_pem:
-            tls_context(access.ca_pem)  # a bundle that cannot be read is told as such
-            options = {"ssl_ca_data": access.ca_pem}
-        client = redis.Redis.from_url(
-            access.url,
-            decode_responses=True,
-            socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            **options,
-        )
-    except ValueError as error:
-        raise StateStoreError(
-            "The URL of Redis is none: it must begin with redis:// or rediss://."
-        ) from error
     try:
         yield client
     except redis.BusyLoadingError as error:
@@ -178,6 +161,32 @@ def _connected(access: StateAccess) -> Iterator[redis.Redis]:
         ) from error
     finally:
         client.close()
+
+
+def _client(access: StateAccess) -> redis.Redis:
+    options: dict[str, Any] = {}
+    if access.ca_pem:
+        tls_context(access.ca_pem)  # a bundle that cannot be read is told as such
+        if not access.url.startswith("rediss://"):
+            raise StateStoreError(
+                "There are certificates for Redis, but its URL is without TLS: begin it with rediss://, or "
+                "remove the certificates."
+            )
+        options = {"ssl_ca_data": access.ca_pem}
+    try:
+        client = redis.Redis.from_url(
+            access.url,
+            decode_responses=True,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            **options,
+        )
+        client.connection_pool.make_connection()  # connects to nothing yet, but reads all of the URL
+    except (ValueError, TypeError) as error:
+        raise StateStoreError(
+            "The URL of Redis is none: it must be redis:// or rediss://, a host, and no unknown options."
+        ) from error
+    return client
 
 
 def _acl(client: Any, *arguments: str) -> Any:

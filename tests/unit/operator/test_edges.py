@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,10 @@ from pydantic import ValidationError
 
 from sam2_operator import errors
 from sam2_operator.adapters.cvat.answers import Answer, refusal
+from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.api import crd, reference
+from sam2_operator.core.observed import CvatAccess, StateAccess, TokenCredentials
 from sam2_operator.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,3 +83,47 @@ def test_a_stale_file_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "is stale: run python -m sam2_operator.api.crd" in capsys.readouterr().err
     assert crd.main([str(stale)]) == 0
     assert crd.main([str(stale), "--check"]) == 0
+
+
+@pytest.mark.parametrize("token", ["half a\ntoken", "tökén-☃"])
+def test_a_token_that_no_header_can_hold_is_told_without_the_token(token: str) -> None:
+    access = CvatAccess("http://127.0.0.1:9", "", TokenCredentials(token))
+    with pytest.raises(errors.CvatError) as caught:
+        SdkCvat().session(access).user()
+    assert token.split("\n", maxsplit=1)[0] not in str(caught.value)
+    assert "not one line" in str(caught.value)
+    assert isinstance(caught.value, errors.CredentialsRefusedError)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://[half-an-address", "is none"),
+        ("redis://127.0.0.1:1/0?colour=blue", "is none"),
+        ("redis://127.0.0.1:port/0", "is none"),
+        ("http://127.0.0.1", "is none"),
+    ],
+)
+def test_a_url_of_redis_that_is_none_is_told_without_the_url(url: str, said: str) -> None:
+    with pytest.raises(errors.StateStoreError, match=said) as caught:
+        RedisStateStore(None).ping(StateAccess(url))
+    assert url not in str(caught.value)
+
+
+def test_certificates_for_a_redis_without_tls_are_told() -> None:
+    pem = ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[0])
+    with pytest.raises(errors.StateStoreError, match="rediss://"):
+        RedisStateStore(None).ping(StateAccess("redis://127.0.0.1:1", pem))
+
+
+def test_trackers_do_not_queue_for_a_redis_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(2) as trackers:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        store = RedisStateStore(
+            Administrator(url, password=lambda: "password", ca_pem=lambda: None, manages_users=True)
+        )
+        silent.settimeout(3)
+        asked = [trackers.submit(store.ensure_user, uid) for uid in ("one", "two")]
+        with silent.accept()[0], silent.accept()[0]:
+            assert not any(each.done() for each in asked)
+        assert all(isinstance(each.exception(), errors.StateStoreError) for each in asked)

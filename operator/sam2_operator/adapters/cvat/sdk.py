@@ -185,6 +185,11 @@ class SdkSession:
 
     def _log_in(self) -> ApiClient:
         access = self._access
+        if isinstance(access.credentials, TokenCredentials) and not _fits_a_header(access.credentials.token):
+            raise CredentialsRefusedError(
+                "The token is not one line of plain letters, digits and signs: correct the Secret that "
+                "spec.cvat.credentialsSecretRef names."
+            )
         configuration = Configuration(host=access.url.rstrip("/"))
         client = ApiClient(configuration)
         try:
@@ -232,8 +237,11 @@ class SdkSession:
             if not isinstance(error.__context__, ApiException):
                 raise
             raise unreachable(self._access.url, _one_line(error.__context__.reason)) from error
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self._access.url, _root(error)) from error
+        except ValueError as error:
+            # Its text may quote a header, and with it the credentials.
+            raise unreachable(self._access.url, type(error).__name__) from error
 
     def _refused(self, verb: str, path: str, answer: Answer) -> CvatError:
         if answer.says("organization") and answer.status in {403, 404}:
@@ -246,6 +254,10 @@ def _unknown_organization(access: CvatAccess) -> str:
         f"CVAT at {access.url} has no organization {access.organization!r} that the account belongs to. Make "
         "it, add the account to it, or make the tracker anew with the right spec.cvat.organization."
     )
+
+
+def _fits_a_header(token: str) -> bool:
+    return token.isascii() and token.isprintable()
 
 
 def _one_line(reason: object) -> str:
