@@ -232,7 +232,7 @@ def connect(url: str, ca_file: Path | None) -> redis.Redis:
     Raises:
         InvalidSettings: the URL is none that redis-py understands; neither it nor any part of it is told.
     """
-    # Says nothing of the cause: that quotes the URL, where a password with special characters ends up anywhere.
+    # Says nothing of the cause: that quotes the URL, and a bad password may stand anywhere in it.
     wrong = InvalidSettings(
         "The URL of Redis (SAM2_AGENT_REDIS_URL or its file) cannot be understood; write it as "
         "redis://user:password@host:6379/0, special characters of the password percent-encoded."
