@@ -65,9 +65,9 @@ class Metrics:
         """A record could not be read and counts as missing."""
         self._damaged.labels(kind).inc()
 
-    def memory_dropped(self) -> None:
-        """A memory was not written; it would be computed again."""
-        self._dropped.inc()
+    def memories_dropped(self, steps: int) -> None:
+        """The memories of steps were not written; they would be computed again."""
+        self._dropped.inc(steps)
 
     def request(self, kind: str, outcome: str, seconds: float) -> None:
         """A request ended for this agent."""

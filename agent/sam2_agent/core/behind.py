@@ -39,9 +39,9 @@ class WriteBehind:
     def put_now(self, aftermath: Aftermath) -> None:
         """Have this written soon, instead of what is still waiting."""
         if self._waiting.full():
-            self._waiting.get_nowait()
+            dropped = self._waiting.get_nowait()
             self._waiting.task_done()
-            self._events.memory_dropped()
+            self._events.memories_dropped(len(dropped.memories))
         self._waiting.put_nowait(aftermath)
 
     async def put(self, aftermath: Aftermath) -> None:
@@ -60,7 +60,7 @@ class WriteBehind:
                 memories = await self._compute(self._dump, aftermath.memories)
                 await self._store.remember(memories, aftermath.used, aftermath.gone)
             except Unavailable:
-                self._events.memory_dropped()
+                self._events.memories_dropped(len(aftermath.memories))
             finally:
                 self._waiting.task_done()
 

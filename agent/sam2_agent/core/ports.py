@@ -154,8 +154,8 @@ class Events(Protocol):
     def damaged(self, kind: Kind | Literal["request"]) -> None:
         """A record could not be read and counts as missing."""
 
-    def memory_dropped(self) -> None:
-        """A memory was not written; it would be computed again."""
+    def memories_dropped(self, steps: int) -> None:
+        """The memories of steps were not written; they would be computed again."""
 
     def request(self, kind: str, outcome: str, seconds: float) -> None:
         """A request ended for this agent."""

@@ -1,0 +1,57 @@
+"""Memories are written behind the answers; those that are not are counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from sam2_agent.adapters.clock import BootClock
+from sam2_agent.adapters.metrics import Metrics
+from sam2_agent.core.behind import Aftermath, WriteBehind
+from sam2_agent.core.ports import Store
+from sam2_agent.core.status import Status
+from sam2_agent.errors import StoreUnavailable
+from tests.toy_tracker import ToyMemory, ToyTracker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StoreAway:
+    """A store that takes no memory."""
+
+    async def remember(self, *_: object) -> None:
+        raise StoreUnavailable("Away.", reason="RedisUnreachable")
+
+
+async def compute(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return function(*args, **kwargs)
+
+
+def aftermath(objects: int) -> Aftermath:
+    return Aftermath([(f"step {number}", ToyMemory(bytes(32))) for number in range(objects)], [], [])
+
+
+def behind() -> tuple[WriteBehind, Callable[[], float | None]]:
+    metrics = Metrics(Status("test", BootClock()))
+    written_behind = WriteBehind(cast("Store", StoreAway()), ToyTracker(), compute, metrics)
+    return written_behind, lambda: metrics.registry.get_sample_value("sam2_agent_memories_dropped_total")
+
+
+async def test_every_memory_that_has_to_make_room_is_counted() -> None:
+    written_behind, dropped = behind()
+    written_behind.put_now(aftermath(3))
+    assert dropped() == 0
+    written_behind.put_now(aftermath(2))
+    assert dropped() == 3
+
+
+async def test_every_memory_that_redis_does_not_take_is_counted() -> None:
+    written_behind, dropped = behind()
+    written_behind.put_now(aftermath(3))
+    async with asyncio.timeout(10):
+        running = asyncio.ensure_future(written_behind.run())
+        await written_behind.flushed()
+        running.cancel()
+    assert dropped() == 3
