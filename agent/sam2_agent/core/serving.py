@@ -71,18 +71,19 @@ class Serving:
         self._begun: set[str] = set()
         self.in_hand = 0
 
-    async def serve(self, request: Recorded) -> bool:
-        """Serve a request that CVAT just handed out; return False where it is left to the lease's holder."""
-        return await self._serve(request, is_recorded=False)
+    async def serve(self, request: Recorded) -> None:
+        """Serve a request that CVAT just handed out, or leave it recorded for the lease's holder."""
+        await self._serve(request, is_recorded=False)
 
-    async def serve_recorded(self, request: Recorded) -> bool:
-        """Serve a request from the inbox; return False where it is left to the lease's holder."""
+    async def serve_recorded(self, request: Recorded) -> None:
+        """Serve a request from the inbox, or leave it there for the lease's holder."""
         if request.assignment.ar_id in self._begun:
-            return await self._serve(request, is_recorded=True)
-        again = request.model_copy(update={"attempts": request.attempts + 1})
-        return await self._serve(again, is_recorded=False)
+            await self._serve(request, is_recorded=True)
+        else:
+            again = request.model_copy(update={"attempts": request.attempts + 1})
+            await self._serve(again, is_recorded=False)
 
-    async def _serve(self, request: Recorded, *, is_recorded: bool) -> bool:
+    async def _serve(self, request: Recorded, *, is_recorded: bool) -> None:
         began_at = self._clock.now()
         kind = str(request.assignment.ar_params.get("type"))
         self.in_hand = 1
@@ -96,7 +97,6 @@ class Serving:
         self._events.request(known, outcome, seconds)
         details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": request.assignment.ar_id}
         log.info("request", extra={**describe(request.assignment.ar_params), **details})
-        return outcome != "left"
 
     async def _finish(self, request: Recorded, *, is_recorded: bool) -> str:
         """Do what the module says; return how it ended."""
