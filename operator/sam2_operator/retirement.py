@@ -63,12 +63,12 @@ class Retirement:
 
 def _owned_functions(tracker: Tracker) -> list[int]:
     """Give the functions to delete: those that were replaced, and the present one unless it is to stay."""
-    status = tracker.status
+    status, wanted = tracker.status, tracker.spec.function
     adopted = status.function is not None and status.function.adopted
     ids = list(status.obsolete_function_ids)
-    if status.function_id is not None and not adopted and tracker.spec.function.deletion_policy == "Delete":
+    if status.function_id is not None and not adopted and wanted.deletion_policy == "Delete":
         ids.append(status.function_id)
-    return ids
+    return [each for each in ids if each != wanted.id]
 
 
 def _delete(tracker: Tracker, session: CvatSession, function_id: int) -> Problem | None:

@@ -368,3 +368,28 @@ def test_transitions_are_events(annotation: CVAT, namespace: Namespace, operator
         "-n", namespace.name, "events", "--field-selector", "involvedObject.kind=SAM2Tracker"
     )["items"]
     assert (event["type"], event["reason"]) == ("Warning", "CVATUnreachable")
+
+
+def test_a_foreign_pod_of_the_same_name_is_left_alone(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "cars-agent-0", "namespace": namespace.name},
+            "spec": {"containers": [{"name": "agent", "image": "theirs"}]},
+        }
+    )
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    assert namespace.condition("AgentAvailable")["reason"] in {"PodMissing", "PodRefused"}
+    assert "agent" not in namespace.status()
+    namespace.delete("s2t", "cars", "--wait=false")
+
+    def gone() -> bool:
+        operator.reconcile(namespace.name)
+        return not namespace.exists("s2t", "cars")
+
+    wait_for(gone, "the end", within=10)
+    assert "deletionTimestamp" not in namespace.get("pod", "cars-agent-0")["metadata"]

@@ -61,7 +61,7 @@ class Kubernetes(Protocol):
         """Delete this very object, known by its uid; one that is gone already is fine."""
 
     def pod(self, namespace: str, name: str) -> Pod | None:
-        """Read the agent's pod."""
+        """Read the agent's pod; None when there is none, or somebody else's of that name."""
 
     def delete_pod(self, namespace: str, pod: Pod, *, force: bool) -> None:
         """Delete this very pod: gracefully, or by force from a node that does not answer."""

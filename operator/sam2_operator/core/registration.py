@@ -88,7 +88,7 @@ def _is_right(view: View) -> bool:
     if record is None or status.function_id is None:
         return False
     if view.adopt_id is not None:
-        return status.function_id == view.adopt_id
+        return record.adopted and status.function_id == view.adopt_id
     return not record.adopted and fields_of(record) == view.desired
 
 

@@ -199,6 +199,15 @@ def test_a_given_function_is_adopted_and_never_obsolete() -> None:
     assert registered(adopted, back.intent, 43).obsolete_function_ids == [11]
 
 
+def test_a_function_of_ones_own_that_is_given_by_id_is_the_users_from_then_on() -> None:
+    own = function(11)
+    decision = decide(view({"functionID": 11, "function": RECORD}, own, adopt_id=11, current=own))
+    assert isinstance(decision, Adopt)
+    assert decision.status.function is not None
+    assert (decision.status.function.adopted, decision.status.obsolete_function_ids) == (True, [])
+    assert isinstance(decide(replace(view(adopt_id=11, current=own), status=decision.status)), Keep)
+
+
 @pytest.mark.parametrize(
     ("current", "reason"),
     [

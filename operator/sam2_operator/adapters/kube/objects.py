@@ -12,7 +12,7 @@ from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi, NotFoundError
 from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
-from sam2_operator.core.naming import FIELD_MANAGER
+from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
 from sam2_operator.core.timestamps import text
 from sam2_operator.errors import ConflictError, KubernetesError, NamespaceTerminatingError
 
@@ -117,9 +117,11 @@ class Kube:
         self._delete(f"{_PATHS[kind].format(metadata['namespace'])}/{metadata['name']}", metadata["uid"])
 
     def pod(self, namespace: str, name: str) -> Pod | None:
-        """Read the agent's pod."""
+        """Read the agent's pod; None when there is none, or somebody else's of that name."""
         live = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-        return None if live is None else pod_from(live)
+        if live is None or live["metadata"].get("labels", {}).get(MANAGED_BY_LABEL) != FIELD_MANAGER:
+            return None
+        return pod_from(live)
 
     def delete_pod(self, namespace: str, pod: Pod, *, force: bool) -> None:
         """Delete this very pod: gracefully, or by force from a node that does not answer."""
