@@ -28,6 +28,7 @@ from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -259,6 +260,8 @@ def connect(url: str, ca_file: Path | None) -> redis.Redis:
 def _refusal(error: RedisError) -> str:
     if isinstance(error, OutOfMemoryError):
         return "Redis is full; raise its maxmemory, or track fewer objects at once."
+    if isinstance(error, ReadOnlyError):
+        return "Redis takes no writes, for it is a replica; give the agent the primary's URL."
     if isinstance(error, NoPermissionError):
         return "Redis does not let the agent's user do what it must; grant what docs/agent.md lists."
     if isinstance(error, AuthenticationError):

@@ -190,6 +190,19 @@ async def test_trouble_has_a_reason_and_a_sentence_without_secrets(
     assert "wrong" not in str(trouble.value)
 
 
+async def test_a_replica_is_told_apart_from_other_refusals(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store:
+        token = await token_of(store)
+        with redis_server.client() as client:
+            client.replicaof("127.0.0.1", "1")
+            with pytest.raises(StoreUnavailable, match="is a replica") as trouble:
+                await store.publish(token, [Publication(ONE, b"a")])
+            assert trouble.value.reason == "RedisRefused"
+            with pytest.raises(StoreUnavailable, match="is a replica"):
+                await store.forget("request")
+            client.replicaof("NO", "ONE")
+
+
 @pytest.mark.parametrize(
     "url",
     [
