@@ -16,6 +16,9 @@ from sam2_agent.errors import InvalidShape
 MAX_PIXELS = 2**28
 """The largest image, about 16,000 by 16,000 pixels: nothing larger is ever allocated."""
 
+MAX_SIDE = 65_535
+"""The widest or highest image, in pixels."""
+
 
 def encode_mask(mask: NDArray[np.bool_]) -> list[int] | None:
     """Write a mask, bool of shape (height, width), in its tight box; None for an empty one."""
@@ -69,9 +72,10 @@ def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
 def require_size(size: tuple[int, int]) -> tuple[int, int]:
     """Give back an image's width and height, or raise `InvalidShape` where no image is that large."""
     width, height = size
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > MAX_PIXELS:
         raise InvalidShape(
-            f"An image of {width} x {height} pixels cannot be tracked; {MAX_PIXELS:,} are the most."
+            f"An image of {width} x {height} pixels cannot be tracked; "
+            f"{MAX_PIXELS:,} are the most, and {MAX_SIDE:,} in a row or column."
         )
     return width, height
 

@@ -18,7 +18,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sam2_agent.core.masks import decode_mask, encode_mask
+from sam2_agent.core.masks import MAX_SIDE, decode_mask, encode_mask
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt
 from sam2_agent.errors import RequestRefused
@@ -29,7 +29,6 @@ PREFIX = "s2t1."
 MAX_CHARACTERS = 4_194_304
 """The longest state that CVAT takes."""
 
-MAX_SIDE = 65_535
 MAX_FRAME = 2**31 - 1
 MAX_RANGES = 4096
 MAX_STEPS = 100_000

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sam2_agent.core.masks import MAX_PIXELS
+from sam2_agent.core.masks import MAX_PIXELS, MAX_SIDE
 from sam2_agent.core.shapes import read_prompt, write_points
 from sam2_agent.core.tracking import BoxPrompt, MaskPrompt
 from sam2_agent.errors import InvalidShape, RequestRefused
@@ -104,13 +104,13 @@ def test_what_cannot_be_tracked_is_refused_with_a_sentence(
     assert isinstance(refused.value, RequestRefused)
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5, -1), (2**14, 2**14 + 1), (2**31, 2**31)])
+@pytest.mark.parametrize("size", [(0, 5), (5, -1), (2**16, 3), (2**14, 2**14 + 1), (2**31, 2**31)])
 @pytest.mark.parametrize("shape_type", ["mask", "polygon", "rectangle"])
 def test_no_image_of_hostile_size_is_allocated(shape_type: str, size: tuple[int, int]) -> None:
     with pytest.raises(InvalidShape, match="cannot be tracked"):
         read_prompt(shape_type, [0, 4, 1, 1, 2, 2], 0, size)
 
-    assert MAX_PIXELS == 2**28
+    assert (MAX_PIXELS, MAX_SIDE) == (2**28, 2**16 - 1)
 
 
 def test_a_polygon_of_hostile_complexity_is_refused() -> None:
