@@ -115,8 +115,8 @@ def test_a_checkpoint_of_another_model_is_told(tmp_path: Path) -> None:
         build(VolumeModel(CONFIG, tmp_path / "other.pt"), CPU)
 
 
-def test_a_device_that_is_not_there_is_told() -> None:
-    assert not torch.cuda.is_available()
+def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name, sentence in (
         ("cuda", "no CUDA device is visible here"),
         ("cuda:3", "no CUDA device is visible here"),
