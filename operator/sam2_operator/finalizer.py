@@ -97,7 +97,7 @@ class Finalizer:
             self._give_up(tracker, left)
         self.kube.set_finalizer(tracker, present=False)
         self.access.forget(tracker.metadata.uid)
-        self.ledger.forget(tracker.metadata.uid)
+        self.ledger.forget(tracker.key)
         log.info("%s: ended", tracker.key)
         return None
 

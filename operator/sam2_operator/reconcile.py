@@ -74,7 +74,10 @@ class Reconciler:
         tracker = self.kube.tracker(namespace, name)
         if tracker is None:
             self.applied.forget(f"{namespace}/{name}")
+            self.registrar.ledger.forget(f"{namespace}/{name}")
             return Outcome(exists=False)
+        if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
+            return Outcome(exists=False)  # all is done; others still hold it
         self.registrar.ledger.note(tracker)
         if tracker.metadata.deletion_timestamp is not None:
             retry = self.finalizer.finalize(tracker)
@@ -92,7 +95,7 @@ class Reconciler:
         )
         if changed:
             children = self._observe(tracker)
-        status = self._tidied(registered, sources)
+        status = self._tidied(registered, sources, children.workload)
         function = function_finding(status.function_id, registered.problem, status.duplicate_function_ids)
         state = state_finding(state_problem)
         suspended, pod = tracker.spec.suspend, children.workload.pod
@@ -205,9 +208,11 @@ class Reconciler:
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
         return True
 
-    def _tidied(self, registered: Registered, sources: Sources) -> TrackerStatus:
-        """Delete functions that were replaced, now that the agent no longer serves them."""
+    def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:
+        """Delete functions that were replaced, once no agent serves them any more."""
         status = registered.tracker.status
+        if workload.pod is not None and not workload.current:
+            return status
         contested = status.function is not None and status.function.attempts > 1
         has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids
         if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):

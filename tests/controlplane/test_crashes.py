@@ -152,8 +152,13 @@ def test_killed_anywhere_while_changing_the_function(
         namespace.apply_tracker(annotation.url, function={"name": name})
         blew = die(operator, Fuse(at=number, after=number % 2 == 1), namespace)
         recover(operator, namespace)
-        (function,) = annotation.functions()
-        assert (function.name, function.id) == (name, namespace.status()["functionID"])
+
+        def settled(name: str = name) -> bool:
+            operator.reconcile(namespace.name)
+            found = [(each.name, each.id) for each in annotation.functions()]
+            return found == [(name, namespace.status()["functionID"])]
+
+        wait_for(settled, f"one function named {name}")
         number += 1
     assert number > 15
 

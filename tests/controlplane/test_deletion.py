@@ -141,6 +141,40 @@ def test_an_adopted_function_is_never_deleted(
     assert [each.id for each in annotation.functions()] == [function.id]
 
 
+def test_a_function_of_its_own_that_is_given_by_id_stays(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    (function,) = annotation.functions()
+    namespace.apply_tracker(annotation.url, function={"id": function.id})
+    namespace.delete("s2t", "cars", "--wait=false")
+    wait_for(lambda: ends(operator, namespace), "the end")
+    assert [each.id for each in annotation.functions()] == [function.id]
+
+
+def test_others_that_hold_a_tracker_back_are_waited_for_by_nobody(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    finalizers = namespace.get("s2t", "cars")["metadata"]["finalizers"]
+    namespace.patch("s2t", "cars", {"metadata": {"finalizers": [*finalizers, "example.com/theirs"]}})
+    annotation.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    namespace.delete("s2t", "cars", "--wait=false")
+    operator.settle(namespace.name)
+    operator.clock.advance(DEADLINE_SECONDS)
+
+    def let_go() -> bool:
+        operator.reconcile(namespace.name)
+        return bool(namespace.get("s2t", "cars")["metadata"]["finalizers"] == ["example.com/theirs"])
+
+    wait_for(let_go, "the operator to be done")
+    assert not operator.reconcile(namespace.name).exists
+    events = namespace.kubectl.get("-n", namespace.name, "events", "--field-selector", "reason=LeftBehind")
+    assert len(events["items"]) == 1
+
+
 def test_a_tracker_that_never_reached_cvat_ends_at_once(
     cvat: CVAT, namespace: Namespace, operator: Operator
 ) -> None:

@@ -171,11 +171,38 @@ def test_a_changed_function_is_replaced_and_the_old_one_deleted(
     operator.settle(namespace.name)
     first = namespace.status()["functionID"]
     namespace.apply_tracker(annotation.url, function={"name": "Cars and bikes", "shapeTypes": ["mask"]})
-    operator.settle(namespace.name)
+
+    def replaced() -> bool:
+        operator.reconcile(namespace.name)
+        return len(annotation.functions()) == 1 and annotation.functions()[0].id != first
+
+    wait_for(replaced, "the new function")
     (function,) = annotation.functions()
     assert (function.name, function.supported_shape_types) == ("Cars and bikes", ["mask"])
     assert function.id != first
     assert namespace.status().get("obsoleteFunctionIDs", []) == []
+
+
+def test_the_old_function_stays_until_no_agent_serves_it(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, agent())
+    (old,) = annotation.functions()
+    # Only a kubelet ends a pod that has a node and a finalizer of somebody's: until then the agent may serve.
+    namespace.patch("pod", "cars-agent-0", {"metadata": {"finalizers": ["example.com/still-serving"]}})
+    namespace.apply_tracker(annotation.url, function={"name": "Cars and bikes"})
+    operator.settle(namespace.name)
+    assert old.id in {each.id for each in annotation.functions()}
+    assert namespace.status()["obsoleteFunctionIDs"] == [old.id]
+    namespace.patch("pod", "cars-agent-0", {"metadata": {"finalizers": None}})
+
+    def replaced() -> bool:
+        operator.reconcile(namespace.name)
+        return [each.name for each in annotation.functions()] == ["Cars and bikes"]
+
+    wait_for(replaced, "the old function to go")
 
 
 def test_suspending_stops_the_agent_and_keeps_the_function(

@@ -27,20 +27,20 @@ class Ledger:
         """Take in all trackers there are."""
         with self._lock:
             for tracker in trackers:
-                known = self._trackers.get(tracker.metadata.uid)
+                known = self._trackers.get(tracker.key)
                 if known is None or _version(known) <= _version(tracker):
-                    self._trackers[tracker.metadata.uid] = tracker
+                    self._trackers[tracker.key] = tracker
             self.filled = True
 
     def note(self, tracker: Tracker) -> None:
-        """Take in a tracker as it is now."""
+        """Take in a tracker as it is now, in place of an earlier one of its name."""
         with self._lock:
-            self._trackers[tracker.metadata.uid] = tracker
+            self._trackers[tracker.key] = tracker
 
-    def forget(self, uid: str) -> None:
+    def forget(self, key: str) -> None:
         """Drop a tracker that is gone."""
         with self._lock:
-            self._trackers.pop(uid, None)
+            self._trackers.pop(key, None)
 
     def claimed(self, tracker: Tracker) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold."""
@@ -70,5 +70,5 @@ class Ledger:
 
 
 def _version(tracker: Tracker) -> int:
-    """Order versions of one object, as etcd counts them."""
+    """Order versions, as etcd counts them: for all objects together."""
     return int(tracker.metadata.resource_version)
