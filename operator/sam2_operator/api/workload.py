@@ -133,7 +133,8 @@ class AgentSpec(ApiModel):
         None,
         description="Compute resources of the agent's container. Default: one nvidia.com/gpu with device "
         "cuda, nothing with device cpu. What is given here replaces the default as a whole, so that MIG "
-        "slices, other vendors' devices and resource claims are possible.",
+        "slices, other vendors' devices and resource claims are possible. With device cpu, limits.cpu is "
+        "also the number of threads (OMP_NUM_THREADS), unless env gives it.",
     )
     resource_claims: Annotated[list[PodResourceClaim], Field(max_length=16)] | None = Field(
         None, description="Devices claimed by dynamic resource allocation, used through resources.claims."

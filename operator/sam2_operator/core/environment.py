@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sam2_operator.core import naming
+from sam2_operator.core.drift import amount
 
 if TYPE_CHECKING:
     from sam2_operator.api.references import CABundle
@@ -45,10 +47,10 @@ def environment(tracker: Tracker, function_id: int) -> list[dict[str, Any]]:
     ours = [{"name": PREFIX + name, "value": value} for name, value in settings.items() if value is not None]
     holder = {"name": f"{PREFIX}HOLDER", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
     # The image's home is on the read-only root; libraries that insist on one (triton, matplotlib) get /tmp.
-    home = {"name": "HOME", "value": "/tmp"}  # noqa: S108 - an emptyDir of the pod's own
+    defaults = [{"name": "HOME", "value": "/tmp"}, *_threads(tracker)]  # noqa: S108 - the pod's own emptyDir
     theirs = [variable.model_dump(by_alias=True, exclude_none=True) for variable in spec.agent.env or ()]
     overridden = {variable["name"] for variable in theirs}
-    return [*ours, holder, *(each for each in (home,) if each["name"] not in overridden), *theirs]
+    return [*ours, holder, *(each for each in defaults if each["name"] not in overridden), *theirs]
 
 
 def volumes(tracker: Tracker) -> tuple[list[Manifest], list[Manifest]]:
@@ -81,6 +83,19 @@ def volumes(tracker: Tracker) -> tuple[list[Manifest], list[Manifest]]:
         for volume, path, _, read_only in mounted
     ]
     return sources, mounts
+
+
+def _threads(tracker: Tracker) -> list[dict[str, Any]]:
+    """Give PyTorch as many threads as the container may use cores.
+
+    It would start one for every core of the node: more than the limit are throttled, and another number of
+    them, on another node, gives results that differ in the last bits.
+    """
+    resources = tracker.spec.agent.resources
+    limit = (resources.limits or {}).get("cpu") if resources is not None else None
+    if limit is None or tracker.spec.model.device != "cpu":
+        return []
+    return [{"name": "OMP_NUM_THREADS", "value": str(max(1, ceil(amount(limit))))}]
 
 
 def _model(tracker: Tracker) -> dict[str, str | None]:

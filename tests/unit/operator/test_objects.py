@@ -75,6 +75,33 @@ def test_a_gpu_is_asked_for_unless_the_user_says_what(
     assert container(**spec)["resources"] == resources
 
 
+@pytest.mark.parametrize(
+    ("device", "resources", "threads"),
+    [
+        ("cpu", {"limits": {"cpu": "4"}}, "4"),
+        ("cpu", {"limits": {"cpu": 2}}, "2"),
+        ("cpu", {"limits": {"cpu": "2500m"}}, "3"),
+        ("cpu", {"limits": {"cpu": "100m"}}, "1"),
+        ("cpu", {"requests": {"cpu": "4"}}, None),
+        ("cpu", {"limits": {"memory": "8Gi"}}, None),
+        ("cuda", {"limits": {"cpu": "4"}}, None),
+    ],
+)
+def test_on_a_cpu_there_are_as_many_threads_as_the_limit_allows(
+    device: str, resources: dict[str, Any], threads: str | None
+) -> None:
+    assert (
+        environment(model={"device": device}, agent={"resources": resources}).get("OMP_NUM_THREADS")
+        == threads
+    )
+
+
+def test_the_users_number_of_threads_wins() -> None:
+    agent = {"resources": {"limits": {"cpu": "4"}}, "env": [{"name": "OMP_NUM_THREADS", "value": "2"}]}
+    given = [each for each in container(model={"device": "cpu"}, agent=agent)["env"] if "OMP" in each["name"]]
+    assert given == [{"name": "OMP_NUM_THREADS", "value": "2"}]
+
+
 def test_the_users_image_comes_with_the_users_pull_policy() -> None:
     assert container()["image"] == DEFAULTS.image
     theirs = container(agent={"image": "lab/agent:2", "imagePullPolicy": "Always"})
