@@ -6,3 +6,4 @@ cd "$(dirname "$0")/.."
 for crd in crds/sam2trackers.yaml charts/sam2-tracker-operator/crds/sam2trackers.yaml; do
   python -m sam2_operator.api.crd "$@" "$crd"
 done
+python -m sam2_operator.api.reference "$@" docs/resource.md
