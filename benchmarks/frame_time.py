@@ -50,22 +50,16 @@ Masks = Sequence[NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Medians over `ROUNDS` rounds, in milliseconds a frame."""
+    """Medians over `ROUNDS` rounds: milliseconds a frame, and the ratios taken within each round."""
 
     objects: int
     sam2_own_loop_ms: float
     our_step_ms: float
     whole_request_ms: float
-
-    @property
-    def step_ratio(self) -> float:
-        """Our step's time over SAM2's own."""
-        return self.our_step_ms / self.sam2_own_loop_ms
-
-    @property
-    def request_ratio(self) -> float:
-        """A whole request's time, as the annotator waits for it, over SAM2's own."""
-        return self.whole_request_ms / self.sam2_own_loop_ms
+    step_ratio: float
+    """Our step's time over SAM2's own."""
+    request_ratio: float
+    """A whole request's time, as the annotator waits for it, over SAM2's own."""
 
 
 def main() -> None:
@@ -89,9 +83,11 @@ def main() -> None:
         )
     RESULTS.parent.mkdir(exist_ok=True)
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
-    found = [asdict(row) | {"step_ratio": row.step_ratio, "request_ratio": row.request_ratio} for row in rows]
     RESULTS.write_text(
-        json.dumps({"date": time.strftime("%Y-%m-%d"), **machine, "rows": found}, indent=1) + "\n"
+        json.dumps(
+            {"date": time.strftime("%Y-%m-%d"), **machine, "rows": [asdict(row) for row in rows]}, indent=1
+        )
+        + "\n"
     )
     print(f"written: {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
 
@@ -101,7 +97,14 @@ def _row(frames: Frames, prompts: Masks) -> Row:
     own, steps = _own_loop(frames, prompts), _our_steps(frames, prompts)
     with _whole_requests(frames, prompts) as request:
         rounds = [(own(), steps(), request()) for _ in range(ROUNDS + 1)][1:]  # the first warms up
-    return Row(len(prompts), *(median(column) for column in zip(*rounds, strict=True)))
+    return Row(
+        objects=len(prompts),
+        sam2_own_loop_ms=median(sam2 for sam2, _, _ in rounds),
+        our_step_ms=median(step for _, step, _ in rounds),
+        whole_request_ms=median(whole for _, _, whole in rounds),
+        step_ratio=median(step / sam2 for sam2, step, _ in rounds),
+        request_ratio=median(whole / sam2 for sam2, _, whole in rounds),
+    )
 
 
 def _own_loop(frames: Frames, prompts: Masks) -> Callable[[], float]:

@@ -85,9 +85,7 @@ class Answering:
         for shape in request.shapes:
             if shape.type not in self._shape_types:
                 offered = ", ".join(sorted(self._shape_types))
-                raise RequestRefused(
-                    f"This function tracks shapes of type {offered}; it cannot track a {shape.type}."
-                )
+                raise RequestRefused(f"This function tracks shapes of type {offered}, not {shape.type}.")
         count = await self._frames.count(request.task, request.frame)
         features = await self._footage.encoded(request.task, request.frame)
         return [self._state(request, shape, features.size, count) for shape in request.shapes]

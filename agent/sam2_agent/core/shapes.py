@@ -37,7 +37,9 @@ def read_prompt(shape_type: str, points: Sequence[float], rotation: float, size:
         case "rectangle":
             return BoxPrompt(_read_box(points, size))
         case _:
-            raise InvalidShape(f"A {shape_type} cannot be tracked; only masks, polygons and rectangles can.")
+            raise InvalidShape(
+                f"Shapes of type {shape_type} cannot be tracked; only masks, polygons and rectangles can."
+            )
     if not mask.any():
         raise InvalidShape(f"A {shape_type} covers no pixel of the image; draw it again.")
     return MaskPrompt(mask)

@@ -31,7 +31,7 @@ def refusal(world: World, **parameters: object) -> str:
     ("parameters", "words"),
     [
         ({"shapes": [{**MASK, "points": [1.0, 2.0]}]}, "mask is damaged"),
-        ({"shapes": [{"type": "ellipse", "points": [1.0, 2.0, 3.0, 4.0]}]}, "cannot track a ellipse"),
+        ({"shapes": [{"type": "ellipse", "points": [1.0, 2.0, 3.0, 4.0]}]}, "not ellipse"),
         ({"shapes": [MASK], "frame": LENGTH}, f"Task 1 has no frame {LENGTH}; its last is {LENGTH - 1}."),
         ({"shapes": [MASK] * 33}, "33 objects are too many"),
         ({"shapes": [{**MASK, "type": "rectangle", "points": [1, 2, 30, 40], "rotation": 20}]}, "rotated"),

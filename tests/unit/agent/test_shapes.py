@@ -56,7 +56,12 @@ def test_a_lost_object_has_no_shape(shape_type: str) -> None:
 @pytest.mark.parametrize(
     ("shape_type", "points", "rotation", "sentence"),
     [
-        ("ellipse", [1, 2, 3, 4], 0, "A ellipse cannot be tracked; only masks, polygons and rectangles can."),
+        (
+            "ellipse",
+            [1, 2, 3, 4],
+            0,
+            "Shapes of type ellipse cannot be tracked; only masks, polygons and rectangles can.",
+        ),
         (
             "rectangle",
             [1, 2, 3, 4],
