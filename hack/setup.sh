@@ -13,11 +13,13 @@ say() { printf '[setup %4ds] %s\n' "$SECONDS" "$*"; }
 
 python_environment() {
   local digest venv
+  # The Makefile puts the environment's own python first in PATH; what it was made from is what counts.
+  python=$("$python" -c 'import sys; print(sys._base_executable)')
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "setup: $("$python" --version) is too old: Python 3.11 or later is needed (set PYTHON=/path/to/python3)" >&2
     exit 1
   }
-  digest=$( (cat requirements/dev.txt requirements/sam2.txt; "$python" -c 'import sys; print(sys.version, sys.prefix)') | sha256sum | cut -c1-16)
+  digest=$( (cat requirements/dev.txt requirements/sam2.txt; "$python" -c 'import sys; print(sys.version, sys.base_prefix)') | sha256sum | cut -c1-16)
   venv=$cache/venvs/$digest
   if [ ! -e "$venv/.complete" ]; then
     say "Python environment: installing requirements/dev.txt (about 4 GB on disk, once)"
