@@ -87,6 +87,17 @@ def test_an_expired_session_is_renewed(cvat: CVAT, namespace: Namespace, operato
     assert namespace.condition("FunctionRegistered")["status"] == "True"
 
 
+def test_what_cvat_refuses_costs_no_login_each_time(
+    cvat: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    ann = cvat.add_user("ann")
+    namespace.make_secret("cvat", username="ann", password=ann.password)
+    namespace.apply_tracker(cvat.url, cvat={"organization": "unknown"})
+    operator.settle(namespace.name)
+    assert namespace.condition("FunctionRegistered")["reason"] == "OrganizationUnknown"
+    assert cvat.count("POST /api/auth/login") == 1
+
+
 def test_another_redis_is_another_pod_and_a_missing_secret_is_not(
     annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
 ) -> None:

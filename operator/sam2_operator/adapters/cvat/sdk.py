@@ -178,9 +178,9 @@ class SdkSession:
                 _request_timeout=_TIMEOUT,
             )
         )
+        self._client = client
         if answer.status >= 400:
             raise self._refused(verb, path, answer)
-        self._client = client
         return answer
 
     def _log_in(self) -> ApiClient:
