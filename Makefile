@@ -33,6 +33,7 @@ test: setup ## everything that CI checks: lint, unit, integration, control plane
 	@hack/test.sh
 
 test-fast: setup ## the inner loop: no cluster, one to two minutes
+	$(STEP) "helm" python -m tests.cluster build helm
 	$(STEP) "unit and integration tests" python -m pytest -q -m "not controlplane and not e2e and not slow and not gpu"
 
 lint: setup ## formatting, names, types, layers, generated files, chart
