@@ -2,6 +2,11 @@
 # Everything that CI checks, cheapest first. What has to be built is built in steps of its own, which show progress.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# The end-to-end tests bring the local cluster up; one that was up before stays.
+if ! python -m tests.cluster kubeconfig >/dev/null 2>&1; then
+  trap 'hack/step.sh "taking the local cluster down" python -m tests.cluster down' EXIT
+fi
 hack/step.sh "programs of the cluster, helm and kubeconform" python -m tests.cluster build
 hack/step.sh "lint" hack/lint.sh
 hack/step.sh "unit and integration tests" python -m pytest -q -m "not controlplane and not e2e and not gpu"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,13 +51,19 @@ class StockCli:
         command = self._command(options, "run-agent", str(function_id), "--function-file", str(FUNCTION_FILE))
         log = self._home / "agent.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(command, env=self._environment(secrets), stderr=output, stdout=output)
+            process = subprocess.Popen(
+                command,
+                env=self._environment(secrets),
+                stderr=output,
+                stdout=output,
+                start_new_session=True,  # it has worker processes, which outlive it when it is terminated
+            )
             try:
                 self._cvat.wait_for_watchers(function_id, within=START_SECONDS)
                 yield
                 assert process.poll() is None, log.read_text()
             finally:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait(START_SECONDS)
 
     def _command(self, options: Sequence[str], *action: str) -> list[str]:
