@@ -6,14 +6,13 @@ stale.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sam2_operator.api import CATEGORY, GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
+from sam2_operator.api.generated import write_or_check
 from sam2_operator.api.schema import structural_schema
 from sam2_operator.api.spec import TrackerSpec
 from sam2_operator.api.status import TrackerStatus
@@ -117,17 +116,7 @@ def rendered() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the file, or compare it; give the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m sam2_operator.api.crd", description=__doc__)
-    parser.add_argument("path", type=Path, help="the file to write, e.g. crds/sam2trackers.yaml")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is stale")
-    options = parser.parse_args(arguments)
-    if not options.check:
-        options.path.write_text(rendered(), encoding="utf-8")
-        return 0
-    if options.path.is_file() and options.path.read_text(encoding="utf-8") == rendered():
-        return 0
-    sys.stderr.write(f"{options.path} is stale: run python -m sam2_operator.api.crd {options.path}\n")
-    return 1
+    return write_or_check("sam2_operator.api.crd", rendered(), arguments)
 
 
 if __name__ == "__main__":

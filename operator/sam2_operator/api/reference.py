@@ -6,13 +6,12 @@ stale.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_operator.api.crd import custom_resource_definition
+from sam2_operator.api.generated import write_or_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,18 +101,8 @@ def _sentences(path: str, schema: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page, or compare it; give the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m sam2_operator.api.reference", description=__doc__)
-    parser.add_argument("path", type=Path, help="the file to write, e.g. docs/resource.md")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is stale")
-    options = parser.parse_args(arguments)
-    if not options.check:
-        options.path.write_text(rendered(), encoding="utf-8")
-        return 0
-    if options.path.is_file() and options.path.read_text(encoding="utf-8") == rendered():
-        return 0
-    sys.stderr.write(f"{options.path} is stale: run python -m sam2_operator.api.reference {options.path}\n")
-    return 1
+    """Write the file, or compare it; give the exit status."""
+    return write_or_check("sam2_operator.api.reference", rendered(), arguments)
 
 
 if __name__ == "__main__":

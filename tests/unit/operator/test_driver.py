@@ -53,21 +53,25 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_a_burst_of_notifications_is_answered_by_few_reconciles_and_never_two_at_once() -> None:
     running, most, count = 0, 0, 0
-    guard = threading.Lock()
+    guard, burst_is_over = threading.Lock(), threading.Event()
 
     def reconcile(namespace: str, name: str) -> Outcome:
         nonlocal running, most, count
         with guard:
             running += 1
             most, count = max(most, running), count + 1
+        assert burst_is_over.wait(10)
         with guard:
             running -= 1
         return WAITING
 
     async with driving(reconcile) as (driver, _):
+        driver.wake("lab", "cars")
+        await until(lambda: count == 1)
         for _ in range(100):
             driver.wake("lab", "cars")
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)  # the driver may act on it
+        burst_is_over.set()
         await until(lambda: count >= 2)
         await asyncio.sleep(0.5)
     assert most == 1
