@@ -14,6 +14,7 @@ from sam2_agent.core.requests import Assignment, Recorded
 from tests.cvat_standin.annotator import RunError, TrackedFrame
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.control_models import RequestRecord
+from tests.cvat_standin.fault_control import ArmedFault
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World, drawn_shapes
 from tests.integration.cvat_standin.caller import Agent, Caller
@@ -230,18 +231,23 @@ def test_a_function_that_is_gone_is_a_reason_not_a_crash(world: World) -> None:
     agent.wait_for(lambda: agent.status.report().reason == "FunctionNotFound", 60)
 
 
+def was_taken(fault: ArmedFault) -> Callable[[], bool]:
+    return lambda: fault.taken() == 1
+
+
 def test_a_request_that_reaches_an_agent_without_the_lease_is_finished_by_the_holder(world: World) -> None:
     late = world.new_toy(holder="pod-a").start().wait_ready()
     states = world.begin()
     computed = late.tracker.steps
     nothing_yet = world.cvat.faults.stall(ACQUIRE, when="after")
-    late.wait_for(lambda: nothing_yet.taken() == 1)
+    late.wait_for(was_taken(nothing_yet))
     request = world.cvat.submit(
         world.function, {"type": "track", "task": world.task, "frame": 1, "states": states}, "ann"
     )
-    world.cvat.faults.stall(ACQUIRE, when="after")
-    world.cvat.faults.release()
-    world.cvat.wait_for_request(world.function, "started")
+    while world.cvat.request(request.key).status != "started":  # the calls for the other category go by
+        handed_out = world.cvat.faults.stall(ACQUIRE, when="after")
+        world.cvat.faults.release()
+        late.wait_for(was_taken(handed_out))
     with world.redis.client() as client:
         client.set(f"{PREFIX}lease", "f" * 32 + "pod-b", px=60_000)
     holder = world.new_toy(holder="pod-b").start().wait_ready()
