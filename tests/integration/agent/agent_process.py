@@ -43,6 +43,7 @@ class AgentProcess:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SAM2_AGENT_")},
             **{f"SAM2_AGENT_{name}": value for name, value in chosen.items()},
+            "PYTHONPATH": os.pathsep.join(sys.path),  # it finds what the tests find
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._port: int | None = None
