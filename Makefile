@@ -32,7 +32,7 @@ demo: setup ## kubectl apply to a tracked video, with two kills: about 3 minutes
 test: setup ## everything that CI checks: lint, unit, integration, control plane, a real cluster
 	@hack/test.sh
 
-test-fast: setup ## the inner loop: no cluster, one to two minutes
+test-fast: setup ## the inner loop: no cluster, three to four minutes on two cores
 	$(STEP) "helm" python -m tests.cluster build helm
 	$(STEP) "unit and integration tests" python -m pytest -q -m "not controlplane and not e2e and not slow and not gpu"
 
