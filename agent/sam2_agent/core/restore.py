@@ -8,8 +8,9 @@ everything that is read exists, at worst to the prompt, which is in the state st
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
+from sam2_agent.core.ports import Kind
 from sam2_agent.core.tracking import MEMORY_FRAMES, POINTER_FRAMES
 
 
@@ -21,6 +22,14 @@ def pointers_read(index: int) -> range:
 def memories_read(index: int) -> range:
     """The steps whose memories step `index` (>= 1) reads, besides the prompt's."""
     return range(max(1, index - MEMORY_FRAMES), index)
+
+
+def records_read(index: int) -> Iterator[tuple[Kind, int]]:
+    """The records that step `index` (>= 1) reads."""
+    for step in (0, *pointers_read(index)):
+        yield "answer", step
+    for step in (0, *memories_read(index)):
+        yield "memory", step
 
 
 def missing(index: int, answers: Container[int], memories: Container[int]) -> list[int]:

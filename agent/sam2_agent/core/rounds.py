@@ -1,0 +1,142 @@
+"""Computing one step of several tracks on one frame, and publishing what it found.
+
+The answers are published before anything builds on them: whoever comes after goes on from there.  What stands
+afterwards is the answer, also where it is another's.  Memories are written behind (`behind`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sam2_agent.core.behind import Aftermath, WriteBehind
+from sam2_agent.core.footage import Footage
+from sam2_agent.core.ports import Compute, Events, Key, Publication, Store
+from sam2_agent.core.progress import Progress
+from sam2_agent.core.recent import Pointer, Recent
+from sam2_agent.core.records import Answer, AnswerShape, dump_answer
+from sam2_agent.core.restore import records_read
+from sam2_agent.core.shapes import write_points
+from sam2_agent.core.survivors import Survivors
+from sam2_agent.core.tracking import MEMORY_FRAMES, Features, Memory, Output, Tracker
+from sam2_agent.errors import RequestRefused
+
+MEMORIES_KEPT = MEMORY_FRAMES + 2
+"""Memories of a track kept in Redis besides the prompt's: what is read while the last two are written."""
+
+
+class Rounds:
+    """Takes tracks one step on, all of them on the same frame."""
+
+    def __init__(
+        self,
+        *,
+        tracker: Tracker,
+        compute: Compute,
+        footage: Footage,
+        store: Store,
+        survivors: Survivors,
+        behind: WriteBehind,
+        recent: Recent,
+        events: Events,
+    ) -> None:
+        self._tracker = tracker
+        self._compute = compute
+        self._footage = footage
+        self._store = store
+        self._survivors = survivors
+        self._behind = behind
+        self._recent = recent
+        self._events = events
+
+    async def advance(self, tracks: Sequence[Progress], token: str) -> None:
+        """Compute the next step of each of these tracks, which all read the same frame, and publish it."""
+        first = tracks[0].steps
+        frame, _ = tracks[0].next_frame
+        features = await self._footage.encoded(first.state.task, frame)
+        for track in tracks:
+            _require_size(track, frame, features.size)
+        computed = await self._compute(self._run, features, tracks)
+        self._events.computed(len(tracks))
+        answers = await self._publish(tracks, [answer for answer, _ in computed], token)
+        taken = [
+            (track, self._take(track, answer, memory))
+            for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True)
+        ]
+        await self._leave(taken)
+
+    def _run(self, features: Features, tracks: Sequence[Progress]) -> list[tuple[Answer, Memory]]:
+        """The model's part, apart from the event loop."""
+        if tracks[0].todo[0] == 0:
+            outputs = self._tracker.prompt(features, [track.steps.state.prompt() for track in tracks])
+        else:
+            outputs = self._tracker.step(features, [track.next_context() for track in tracks])
+        return [_result(track, output) for track, output in zip(tracks, outputs, strict=True)]
+
+    async def _publish(
+        self, tracks: Sequence[Progress], answers: Sequence[Answer], token: str
+    ) -> list[Answer]:
+        """Publish the answers of the next steps and return those that stand."""
+        fingerprint = self._tracker.fingerprint
+        standing: list[Answer | None] = [None] * len(tracks)
+        while pending := [place for place, answer in enumerate(standing) if answer is None]:
+            publications = [
+                Publication(
+                    Key("answer", name := tracks[place].next_name),
+                    dump_answer(answers[place], name, fingerprint),
+                    tracks[place].damaged.get(tracks[place].todo[0], b""),
+                )
+                for place in pending
+            ]
+            for place, data in zip(pending, await self._store.publish(token, publications), strict=True):
+                standing[place] = self._survivors.read_answer(tracks[place], tracks[place].todo[0], data)
+        return [answer for answer in standing if answer is not None]
+
+    def _take(self, track: Progress, answer: Answer, memory: Memory) -> int:
+        """Make what was published known to later steps; return which step it was."""
+        name, index = track.next_name, track.todo.pop(0)
+        pointer = Pointer(answer.pointer, answer.score)
+        track.pointers[index], track.memories[index] = pointer, memory
+        self._recent.pointers.put(name, pointer)
+        self._recent.memories.put(name, memory)
+        if index > MEMORIES_KEPT:
+            track.memories.pop(index - MEMORIES_KEPT, None)
+        if index == track.steps.last:
+            track.newest = answer
+        return index
+
+    async def _leave(self, done: Sequence[tuple[Progress, int]]) -> None:
+        """Have the memories of the steps just taken written behind the answer."""
+        aftermath = Aftermath(
+            memories=[(track.steps.name(index), track.memories[index]) for track, index in done],
+            used=[
+                Key(kind, track.steps.name(i))
+                for track, index in done
+                if index
+                for kind, i in records_read(index)
+            ],
+            gone=[track.steps.name(i - MEMORIES_KEPT) for track, i in done if i > MEMORIES_KEPT],
+        )
+        if any(track.todo for track, _ in done):
+            await self._behind.put(aftermath)
+        else:
+            self._behind.put_now(aftermath)
+
+
+def _require_size(track: Progress, frame: int, size: tuple[int, int]) -> None:
+    began = track.steps.state.size
+    if size != began:
+        raise RequestRefused(
+            f"Frame {frame} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
+            f"{began[0]}x{began[1]}; all frames of a track must have the same size."
+        )
+
+
+def _result(track: Progress, output: Output) -> tuple[Answer, Memory]:
+    index = track.todo[0]
+    remembered = output.remembered
+    if remembered.memory is None:
+        raise ValueError("a tracker's output has no memory")
+    shape_type = track.steps.state.shape
+    points = write_points(shape_type, output.mask) if index else None  # CVAT has the prompt's shape itself
+    shape = None if points is None else AnswerShape(type=shape_type, points=points)
+    return Answer(shape, remembered.pointer, remembered.score), remembered.memory
