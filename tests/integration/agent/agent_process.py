@@ -14,16 +14,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_sam2.model import CONFIG, WEIGHTS
+from tests.nursery import Child, nursery
+from tests.tiny_sam2 import CONFIG, WEIGHTS
 
 START_SECONDS = 90.0
 PREFIX = "s2t:{test}:"
 
 
 class AgentProcess:
-    """One agent; `settings` are its variables without the prefix SAM2_AGENT_."""
+    """One agent; `settings` are its variables without the prefix SAM2_AGENT_.
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    It is forked by the nursery, which has imported torch and the rest already; `plain` starts
+    `python -m sam2_agent` as people do.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, str], *, plain: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / "agent.log"
         self.termination_file = folder / "termination"
@@ -40,21 +45,25 @@ class AgentProcess:
             "TERMINATION_MESSAGE_FILE": str(self.termination_file),
             **settings,
         }
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SAM2_AGENT_")},
             **{f"SAM2_AGENT_{name}": value for name, value in chosen.items()},
             "PYTHONPATH": os.pathsep.join(sys.path),  # it finds what the tests find
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._plain = plain
+        self._process: subprocess.Popen[bytes] | Child | None = None
         self._port: int | None = None
 
     def start(self) -> None:
         """Start the process; it is not ready yet."""
         self._port = None
         self._seen = self.log_file.stat().st_size if self.log_file.exists() else 0
+        if not self._plain:
+            self._process = nursery().spawn(self.environment, self.log_file)
+            return
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sam2_agent"], env=self._environment, stdout=output, stderr=output
+                [sys.executable, "-m", "sam2_agent"], env=self.environment, stdout=output, stderr=output
             )
 
     def wait_ready(self) -> None:
@@ -114,7 +123,7 @@ class AgentProcess:
         lines = self.log_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes] | Child:
         if self._process is None:
             raise AssertionError("the agent was not started")
         return self._process

@@ -121,7 +121,7 @@ def world(cvat: CVAT, redis_server: RedisServer, tmp_path: Path) -> Iterator[Wor
     (credentials / "token").write_text(robot.token + "\n")
     agents: list[AgentProcess] = []
 
-    def new_agent(**settings: str) -> AgentProcess:
+    def new_agent(*, plain: bool = False, **settings: str) -> AgentProcess:
         agent = AgentProcess(
             tmp_path / f"agent-{len(agents)}",
             {
@@ -131,6 +131,7 @@ def world(cvat: CVAT, redis_server: RedisServer, tmp_path: Path) -> Iterator[Wor
                 "REDIS_URL": redis_server.url,
                 **settings,
             },
+            plain=plain,
         )
         agents.append(agent)
         return agent

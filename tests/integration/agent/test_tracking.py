@@ -16,7 +16,7 @@ FRAME = "GET /api/tasks/{id}/data/"
 
 
 def test_objects_of_several_types_are_tracked(world: World) -> None:
-    agent = world.new_agent()
+    agent = world.new_agent(plain=True)
     agent.start()
     agent.wait_ready()
 
