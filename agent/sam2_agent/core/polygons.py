@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from sam2_agent.core.masks import finite_numbers, require_size, tight_box
 from sam2_agent.errors import InvalidShape
 
-TOLERANCE = 1.0
-"""How far, in pixels, a simplified outline may lie from the pixels' own."""
+TOLERANCES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""How far, in pixels, a simplified outline may lie from the pixels' own: the first that keeps the object."""
+
+LEAST_IOU = 0.9
+"""What a simplified outline keeps of its object; thin and small ones need a finer tolerance for it."""
 
 _FARTHEST = 1e6
 """No coordinate is farther from the image's corner than this."""
@@ -30,6 +33,9 @@ _MAX_CROSSINGS = 2**24
 
 _SCALE = 2
 """An outline is taken from the mask enlarged by this: it runs 1 / (2 * scale) inside the pixels' edges."""
+
+_PIXEL = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
+"""The corners of a single pixel: inside of its edges it would be shorter than one."""
 
 
 def rasterize(points: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -76,7 +82,8 @@ def _crossings(
 def outline(mask: NDArray[np.bool_]) -> list[float] | None:
     """The outline of a mask's largest part as x0, y0, x1, y1, ...; None for an empty mask.
 
-    `mask` is bool of shape (height, width).  Among parts of the same size the topmost one counts.
+    `mask` is bool of shape (height, width).  Among parts of the same size the topmost one counts.  The
+    outline has at least three corners and is at least a pixel long: CVAT's page drops what is less.
     """
     box = tight_box(mask)
     if box is None:
@@ -85,13 +92,25 @@ def outline(mask: NDArray[np.bool_]) -> list[float] | None:
     inside = mask[y1:y2, x1:x2].astype(np.uint8)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
-    part = (labels == largest).astype(np.uint8)
-    enlarged = part.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1)
-    contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    contour = contours[0]
-    simple = cv2.approxPolyDP(contour, TOLERANCE * _SCALE, closed=True)
-    if len(simple) < 3:
-        simple = cv2.approxPolyDP(contour, 0, closed=True)
-    corners = (simple[:, 0].astype(np.float64) + 0.5) / _SCALE + (x1, y1)
-    points: list[float] = corners.ravel().tolist()
+    left, top, width, height, area = statistics[largest].tolist()
+    part = labels[top : top + height, left : left + width] == largest
+    corners = _PIXEL if area == 1 else _simplified_outline(part.astype(np.uint8))
+    points: list[float] = (corners + np.array((x1 + left, y1 + top))).ravel().tolist()
     return points
+
+
+def _simplified_outline(part: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Corners (x, y) around a connected part, as few as keep `LEAST_IOU` of it with its holes filled."""
+    enlarged = part.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1)
+    [contour], _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(enlarged, [contour], -1, 1, cv2.FILLED)[::_SCALE, ::_SCALE] > 0
+    height, width = part.shape
+    for tolerance in TOLERANCES:
+        simple = cv2.approxPolyDP(contour, tolerance * _SCALE, closed=True)[:, 0]
+        corners: NDArray[np.float64] = (simple.astype(np.float64) + 0.5) / _SCALE
+        if len(corners) < 3:
+            continue
+        kept = rasterize(corners.ravel().tolist(), (width, height))
+        if (kept & filled).sum() >= LEAST_IOU * (kept | filled).sum():
+            break
+    return corners

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from sam2_agent.core.polygons import outline, rasterize
+from sam2_agent.core.polygons import LEAST_IOU, outline, rasterize
 from tests.tiny_sam2.synthetic_video import make_video
 
 coordinates = st.floats(-4, 14, width=32)
@@ -54,6 +56,7 @@ def test_any_mask_that_is_not_empty_has_an_outline(mask: NDArray[np.bool_]) -> N
     if points is not None:
         assert len(points) >= 6
         assert len(points) % 2 == 0
+        assert max(np.ptp(points[::2]), np.ptp(points[1::2])) >= 1  # CVAT's page drops what is smaller
         assert 0 <= min(points[::2]) < max(points[::2]) <= mask.shape[1]
         assert 0 <= min(points[1::2]) < max(points[1::2]) <= mask.shape[0]
         assert rasterize(points, mask.shape[::-1]).any()
@@ -95,6 +98,38 @@ def test_a_few_pixels_survive(side: int) -> None:
     assert np.array_equal(_round_trip(mask), mask)
 
 
+@pytest.mark.parametrize("thickness", [1, 2, 3, 5])
+@pytest.mark.parametrize("shape", ["flat", "slanting", "wave", "arc"])
+def test_a_thin_object_keeps_its_thickness(shape: str, thickness: int) -> None:
+    wave = np.array([(x, round(60 + 30 * math.sin(x / 15))) for x in range(10, 190, 2)])
+    canvas = np.zeros((120, 200), np.uint8)
+    match shape:
+        case "flat":
+            cv2.line(canvas, (10, 50), (180, 50), 1, thickness)
+        case "slanting":
+            cv2.line(canvas, (10, 20), (180, 100), 1, thickness)
+        case "wave":
+            cv2.polylines(canvas, [wave], isClosed=False, color=1, thickness=thickness)
+        case "arc":
+            cv2.ellipse(canvas, (100, 60), (70, 40), 0, 0, 300, 1, thickness)
+    mask = canvas > 0
+
+    assert _iou(mask, _round_trip(mask)) >= LEAST_IOU
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24)))
+def test_a_round_trip_keeps_the_largest_part_with_its_holes_filled(mask: NDArray[np.bool_]) -> None:
+    if not mask.any():
+        return
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    largest = labels == 1 + np.argmax(statistics[1:, cv2.CC_STAT_AREA])
+    background = np.pad(~largest, 1, constant_values=True).astype(np.uint8)
+    _, outside = cv2.connectedComponents(background, connectivity=4)
+    filled = (outside != outside[0, 0])[1:-1, 1:-1]
+
+    assert _iou(filled, _round_trip(mask)) >= LEAST_IOU
+
+
 def test_round_trips_keep_the_objects_of_the_synthetic_videos() -> None:
     """Masks of one part, at 240 by 180 pixels, as an annotator's polygon and back."""
     ious, counts = [], []
@@ -105,12 +140,15 @@ def test_round_trips_keep_the_objects_of_the_synthetic_videos() -> None:
             points = outline(mask)
             assert points is not None
             counts.append(len(points) // 2)
-            back = rasterize(points, (240, 180))
-            ious.append((mask & back).sum() / (mask | back).sum())
+            ious.append(_iou(mask, rasterize(points, (240, 180))))
 
     assert np.mean(ious) > 0.98
     assert min(ious) > 0.96
     assert np.mean(counts) < 30
+
+
+def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return float((one & other).sum() / (one | other).sum())
 
 
 def _round_trip(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
