@@ -43,6 +43,10 @@ class CVATUnavailable(Unavailable):
     """CVAT cannot be reached, fails, limits our rate, or refuses the agent's account."""
 
 
+class CVATShielded(CVATUnavailable):
+    """Something in front of CVAT refuses this very call; it may let others through."""
+
+
 class StoreUnavailable(Unavailable):
     """Redis cannot be reached, fails, or refuses a command."""
 

@@ -30,7 +30,7 @@ from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
-from sam2_agent.errors import DamagedRecord, LeaseLost, Unavailable
+from sam2_agent.errors import DamagedRecord, GaveUp, LeaseLost, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Agent:
         self._status = status
         self._patience = patience
         self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
         self._troubles = Troubles(status, world.events)
         self._behind = WriteBehind(world.store, world.tracker, world.compute, world.events)
         self._keeper = LeaseKeeper(
@@ -89,13 +90,26 @@ class Agent:
         self._inbox = False
 
     def stop(self) -> None:
-        """Finish the request in hand, give the lease up, and let `run` return."""
+        """Finish the request in hand, give the lease up, and let `run` return.
+
+        Called again: leave the request to the successor.
+        """
+        if self._stopping.is_set():
+            self._hurrying.set()
         self._stopping.set()
         self._work.ring()
 
     async def run(self) -> None:
         """Serve until stopped; raises an exception group with a `GaveUp` where the agent cannot go on."""
         self._status.phase = "WaitingForLease"
+        try:
+            await self._serve_until_stopped()
+        except* GaveUp:
+            await self._keeper.release()
+            raise
+        await self._keeper.release()
+
+    async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(part) for part in (self._keeper.run(), self._watch(), self._behind.run())
@@ -106,15 +120,17 @@ class Agent:
             await self._drain(worker)
             for task in beside:
                 task.cancel()
-        await self._keeper.release()
 
     async def _drain(self, worker: asyncio.Task[None]) -> None:
         """Let the request in hand and the memories waiting go on for a while; what is left is recorded."""
-        limit = asyncio.ensure_future(self._world.clock.sleep(self._patience.drain))
-        await asyncio.wait({worker, limit}, return_when=asyncio.FIRST_COMPLETED)
+        limits = {
+            asyncio.ensure_future(self._world.clock.sleep(self._patience.drain)),
+            asyncio.ensure_future(self._hurrying.wait()),
+        }
+        await asyncio.wait({worker, *limits}, return_when=asyncio.FIRST_COMPLETED)
         flushed = asyncio.ensure_future(self._behind.flushed())
-        await asyncio.wait({flushed, limit}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (worker, flushed, limit):
+        await asyncio.wait({flushed, *limits}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (worker, flushed, *limits):
             task.cancel()
 
     async def _watch(self) -> None:
@@ -122,13 +138,15 @@ class Agent:
         backoff = Backoff(self._world.rng, shortest=0.5, longest=30.0)
         while True:
             opened_at = self._world.clock.now()
+            asked: float | None = None
             try:
                 await self._world.queue.watch(self._wake)
             except Unavailable as trouble:
                 self._troubles.note(trouble)
+                asked = trouble.retry_after
             if self._world.clock.now() - opened_at > self._patience.poll:
                 backoff.reset()
-            await self._world.clock.sleep(backoff.next())
+            await self._world.clock.sleep(backoff.next(asked))
 
     def _wake(self, category: Category | None) -> None:
         self._maybe.update(CATEGORIES if category is None else (category,))

@@ -15,6 +15,8 @@ class Patience:
     """The queue is asked so often even when no event came."""
     request: float = 120.0
     """After so long without CVAT's frames or Redis an annotator is told instead of kept waiting."""
+    turn: float = 5.0
+    """A request that CVAT keeps waiting lets others go first after so long; it stays recorded."""
     restore: float = 45.0
     """How long one request may restore tracks: below the minute after which proxies give up."""
     drain: float = 20.0

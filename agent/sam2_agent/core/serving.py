@@ -7,6 +7,10 @@
     forget         the record is dropped, once CVAT took the answer or said that it is no longer ours
 
 Every line may be repeated, so after any failure the request begins anew at the first that was not reached.
+
+Where CVAT is the trouble the request is tried for a turn and then left in the inbox, because others may fare
+better: a proxy may refuse one large answer, or one frame be damaged.  It is tried again in between, each time
+as long after as the last try took.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from random import Random
 
 from pydantic import JsonValue
@@ -28,6 +33,7 @@ from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import (
     AnswerRefused,
+    CVATShielded,
     CVATUnavailable,
     GaveUp,
     LeaseLost,
@@ -37,6 +43,16 @@ from sam2_agent.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """When this agent began on a request, when it may try it again, and whether it is recorded."""
+
+    at: float
+    backoff: Backoff
+    not_before: float
+    is_recorded: bool = False
 
 
 class Serving:
@@ -68,28 +84,37 @@ class Serving:
         self._troubles = troubles
         self._patience = patience
         self._stopping = stopping
-        self._begun: set[str] = set()
+        self._begun: dict[str, _Begun] = {}
         self.in_hand = 0
 
     async def serve(self, request: Recorded) -> None:
-        """Serve a request that CVAT just handed out, or leave it recorded for the lease's holder."""
+        """Serve a request that CVAT just handed out, or leave it recorded for the lease's holder.
+
+        Where CVAT hands out at once again what has to wait, there is nothing else to do than wait.
+        """
+        if begun := self._begun.get(request.assignment.ar_id):
+            await self.pause(begun.not_before - self._clock.now())
         await self._serve(request, is_recorded=False)
 
     async def serve_recorded(self, request: Recorded) -> None:
         """Serve a request from the inbox, or leave it there for the lease's holder."""
-        if request.assignment.ar_id in self._begun:
-            await self._serve(request, is_recorded=True)
-        else:
+        begun = self._begun.get(request.assignment.ar_id)
+        if begun is None:
             again = request.model_copy(update={"attempts": request.attempts + 1})
             await self._serve(again, is_recorded=False)
+        elif self._clock.now() >= begun.not_before:
+            await self._serve(request, is_recorded=True)
 
     async def _serve(self, request: Recorded, *, is_recorded: bool) -> None:
         began_at = self._clock.now()
         kind = str(request.assignment.ar_params.get("type"))
         self.in_hand = 1
-        self._begun.add(request.assignment.ar_id)
+        begun = self._begun.setdefault(
+            request.assignment.ar_id, _Begun(began_at, Backoff(self._rng), began_at)
+        )
+        begun.is_recorded = is_recorded
         try:
-            outcome = await self._finish(request, is_recorded=is_recorded)
+            outcome = await self._finish(request, begun)
         finally:
             self.in_hand = 0
         seconds = self._clock.now() - began_at
@@ -98,18 +123,17 @@ class Serving:
         details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": request.assignment.ar_id}
         log.info("request", extra={**describe(request.assignment.ar_params), **details})
 
-    async def _finish(self, request: Recorded, *, is_recorded: bool) -> str:
+    async def _finish(self, request: Recorded, begun: _Begun) -> str:
         """Do what the module says; return how it ended."""
         ar_id = request.assignment.ar_id
-        backoff = Backoff(self._rng)
-        give_up_at = self._clock.now() + self._patience.request
+        turn_began_at = self._clock.now()
         outcome: str | None = None
         while True:
             self._status.moved()
             try:
-                if not is_recorded:
+                if not begun.is_recorded:
                     await self._store.record(ar_id, request.dump())
-                    is_recorded = True
+                    begun.is_recorded = True
                 if outcome is None:
                     outcome, tell = await self._decide(request)
                 self._keeper.token()
@@ -129,24 +153,43 @@ class Serving:
                 outcome, tell = "failed", self._failure(ar_id, str(refusal))
             except Unavailable as trouble:
                 self._troubles.note(trouble)
-                late = outcome is None and self._clock.now() > give_up_at
-                if late and await self._told(ar_id, trouble):
+                late = self._clock.now() > begun.at + self._patience.request
+                if late and await self._told(ar_id, trouble, outcome):
                     outcome = "failed"
                     break
-                if is_recorded and self._stopping.is_set():
+                if not await self._goes_on(trouble, begun, turn_began_at):
                     return "left"
-                await self.pause(backoff.next(trouble.retry_after))
         await self._forget(ar_id)
         return outcome or "failed"
 
-    async def _told(self, ar_id: str, trouble: Unavailable) -> bool:
-        """Tell the annotator that the answer has to wait for something; return whether CVAT took it.
+    async def _goes_on(self, trouble: Unavailable, begun: _Begun, turn_began_at: float) -> bool:
+        """Wait after trouble; or return at once that the request, which is recorded, is to be left for now.
 
-        Where Redis is away nobody can hold the lease: this one failure is sent without it.
+        Where Redis is away or CVAT limits our rate nobody else would fare better.
         """
-        if isinstance(trouble, CVATUnavailable):
-            if not self._status.lease_held():
-                return False
+        if begun.is_recorded and self._stopping.is_set():
+            return False
+        wait, now = begun.backoff.next(trouble.retry_after), self._clock.now()
+        alone = isinstance(trouble, CVATUnavailable) and trouble.retry_after is None
+        if begun.is_recorded and alone and now >= begun.at + self._patience.turn:
+            begun.not_before = now + max(wait, now - turn_began_at)
+            return False
+        await self.pause(wait)
+        return True
+
+    async def _told(self, ar_id: str, trouble: Unavailable, outcome: str | None) -> bool:
+        """Tell the annotator why the answer does not come; return whether CVAT took that.
+
+        An answer that is ready waits for CVAT as long as it takes, unless something in front of CVAT refuses
+        it. Where Redis is away nobody can hold the lease: this one failure is sent without it.
+        """
+        if outcome is not None and not (outcome == "completed" and isinstance(trouble, CVATShielded)):
+            return False
+        if isinstance(trouble, CVATUnavailable) and not self._status.lease_held():
+            return False
+        if outcome is not None:
+            sentence = "A proxy in front of CVAT refuses the tracking agent's answer; tell an administrator."
+        elif isinstance(trouble, CVATUnavailable):
             sentence = "CVAT does not serve this frame to the tracking agent now; run the action again later."
         else:
             sentence = "The tracking agent cannot reach its store now; run the action again later."
@@ -193,7 +236,7 @@ class Serving:
 
     async def _forget(self, ar_id: str) -> None:
         """Drop the record; where that fails it is found in the inbox, and CVAT says that it is not ours."""
-        self._begun.discard(ar_id)
+        self._begun.pop(ar_id, None)
         try:
             await self._store.forget(ar_id)
         except Unavailable as trouble:
