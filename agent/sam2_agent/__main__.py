@@ -13,13 +13,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sam2_agent import VERSION, settings
-from sam2_agent.adapters import health, logs, redis_store
+from sam2_agent.adapters import health, logs
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.adapters.redis_connection import connect
+from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
@@ -90,13 +92,16 @@ async def _connected(
     chosen: Settings, status: Status, metrics: Metrics, tracker: Tracker, *, compute: ModelThread
 ) -> AsyncIterator[World]:
     """Wire the adapters."""
-    store = redis_store.RedisStore(
-        redis_store.connect(chosen.read_redis_url(), chosen.redis_ca_file),
+    store = RedisStore(
+        connect(
+            chosen.read_redis_url(), chosen.redis_ca_file, answer_seconds=_redis_seconds(chosen.lease_seconds)
+        ),
         prefix=chosen.key_prefix,
         holder=chosen.holder,
         state_seconds=chosen.state_ttl_seconds,
         memory_seconds=chosen.memory_ttl_seconds,
         on_answer=lambda: status.answered("Redis"),
+        on_dropped=metrics.memories_dropped,
     )
     client = CVATClient(
         str(chosen.cvat_url),
@@ -118,6 +123,11 @@ async def _connected(
         )
     finally:
         await store.close()
+
+
+def _redis_seconds(lease_seconds: float) -> float:
+    """How long to wait for Redis: a call that hangs leaves time to renew the lease by another."""
+    return min(10.0, max(1.0, lease_seconds / 3))
 
 
 def _load_model(chosen: Settings) -> Tracker:

@@ -179,10 +179,11 @@ def test_each_tracker_reaches_only_its_own_keys(
     url = base64.b64decode(namespace.get("secret", "cars-state")["data"]["url"]).decode()
     with redis.Redis.from_url(url) as client:
         client.set(f"s2t:{{{uid}}}:answer", "mine", ex=60)
-        assert client.eval("return redis.call('get', KEYS[1])", 1, f"s2t:{{{uid}}}:answer") == b"mine"
+        read = client.register_script("return redis.call('get', KEYS[1])")
+        assert read(keys=[f"s2t:{{{uid}}}:answer"]) == b"mine"
         for forbidden in (
             lambda: client.get("s2t:{other}:answer"),
-            lambda: client.eval("return redis.call('get', 's2t:{other}:answer')", 0),
+            client.register_script("return redis.call('get', 's2t:{other}:answer')"),
             client.keys,
             client.scan,
             client.flushall,

@@ -10,93 +10,59 @@ together:
     <prefix>init:<request>     written once
     <prefix>memory:<step>      a cache
 
-The commands used, for an ACL: GET, SET, DEL, UNLINK, EXISTS, INCR, PTTL, PEXPIRE, GETEX, HSET, HGETALL, HDEL,
-HLEN, EVAL, EVALSHA, SCRIPT LOAD, PING.
+`COMMANDS` are all that it takes.
+
+A full Redis (noeviction) still lets the lease live and change hands and takes the few requests in hand; for
+answers the store makes room by dropping memories of its own, which are a cache.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar, cast
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar, cast
 
 import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    NoPermissionError,
+    BusyLoadingError,
+    MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
 )
 
+from sam2_agent.adapters import redis_scripts
+from sam2_agent.adapters.redis_connection import refusal
 from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
-from sam2_agent.errors import InvalidSettings, LeaseLost, StoreUnavailable
+from sam2_agent.errors import LeaseLost, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+COMMANDS = (
+    *("get", "set", "del", "incr", "pttl", "pexpire", "getex"),
+    *("hset", "hgetall", "hdel", "hlen"),
+    *("evalsha", "script|load"),
+)
+"""What an ACL must grant on the prefix's keys; and `select`, where the URL names another database than 0."""
+
 NONCE_CHARACTERS = 32
 
-# A full Redis (noeviction) must still let the lease live and change hands, and take the few requests in hand.
-_TAKE = """#!lua flags=allow-oom
-local standing = redis.call('GET', KEYS[1])
-if standing and string.sub(standing, 33) ~= string.sub(ARGV[1], 33) then
-  return {0, redis.call('PTTL', KEYS[1])}
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {1, redis.call('INCR', KEYS[2])}
-"""
-
-_RENEW = """#!lua flags=allow-oom
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return -1
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('HLEN', KEYS[2])
-"""
-
-_RELEASE = """#!lua flags=allow-oom
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
-end
-return redis.call('DEL', KEYS[1])
-"""
-
-_RECORD = """#!lua flags=allow-oom
-return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-"""
-
-# KEYS: lease, records.  ARGV: token, milliseconds to live, then for each record its data and the bytes that
-# it may replace.
-# Gives for each record false where the data was written, else what stands.
-_PUBLISH = """#!lua
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return redis.error_reply('LEASELOST another holds the lease')
-end
-local standing = {}
-for i = 2, #KEYS do
-  local data, damaged = ARGV[2 * i - 1], ARGV[2 * i]
-  local found = redis.call('GET', KEYS[i])
-  if found and not (damaged ~= '' and found == damaged) then
-    redis.call('PEXPIRE', KEYS[i], ARGV[2])
-    standing[i - 1] = found
-  else
-    redis.call('SET', KEYS[i], data, 'PX', ARGV[2])
-    standing[i - 1] = false
-  end
-end
-return standing
-"""
+MEMORIES_KNOWN = 10_000
+"""Of so many memories the store knows that they may be in Redis; they are 5 GB for the published models."""
 
 
 class RedisStore:
     """Redis as `sam2_agent.core.ports.Store`.
 
     `holder` names who takes leases: a process that takes over from one with the same holder need not wait.
-    `on_answer` is called whenever Redis answered.
+    `on_answer` is called whenever Redis answered, `on_dropped` with the number of memories that had to make
+    room for answers.
     """
 
     def __init__(
@@ -108,6 +74,7 @@ class RedisStore:
         state_seconds: int,
         memory_seconds: int,
         on_answer: Callable[[], None],
+        on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -115,14 +82,16 @@ class RedisStore:
         self._state_ms = state_seconds * 1000
         self._memory_ms = memory_seconds * 1000
         self._on_answer = on_answer
+        self._on_dropped = on_dropped
+        self._memories: OrderedDict[str, None] = OrderedDict()  # names, used longest ago first
         self._lease = prefix + "lease"
         self._epoch = prefix + "epoch"
         self._requests = prefix + "requests"
-        self._take = client.register_script(_TAKE)
-        self._renew = client.register_script(_RENEW)
-        self._release = client.register_script(_RELEASE)
-        self._record = client.register_script(_RECORD)
-        self._publish = client.register_script(_PUBLISH)
+        self._take = client.register_script(redis_scripts.TAKE)
+        self._renew = client.register_script(redis_scripts.RENEW)
+        self._release = client.register_script(redis_scripts.RELEASE)
+        self._record = client.register_script(redis_scripts.RECORD)
+        self._publish = client.register_script(redis_scripts.PUBLISH)
 
     async def take(self, nonce: str, seconds: float) -> Taken | HeldByAnother:
         """Take the lease if it is free or this holder's own; `nonce` makes the token."""
@@ -167,10 +136,26 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=False)
         for key in keys:
             pipeline.getex(self._name(key), px=self._life(key))
-        return cast("list[bytes | None]", await self._ask(pipeline.execute()))
+        records = cast("list[bytes | None]", await self._ask(pipeline.execute()))
+        self._know(key for key, record in zip(keys, records, strict=True) if record is not None)
+        return records
 
     async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
-        """Write each record unless one stands, all or none, and return what stands now."""
+        """Write each record unless one stands, all or none, and return what stands now.
+
+        Where Redis is full, memories make room for them: those used longest ago first, twice as many each
+        time that it is not enough.
+        """
+        count = len(publications)
+        while True:
+            try:
+                return await self._publish_once(token, publications)
+            except StoreUnavailable as trouble:
+                if not isinstance(trouble.__cause__, OutOfMemoryError) or not await self._make_room(count):
+                    raise
+            count *= 2
+
+    async def _publish_once(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
         arguments: list[str | int | bytes] = [token, self._state_ms]
         for publication in publications:
             arguments += [publication.data, publication.damaged]
@@ -182,15 +167,40 @@ class RedisStore:
         ]
 
     async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`."""
+        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.
+
+        What goes goes first: where Redis is almost full, its room is needed.
+        """
         pipeline = self._client.pipeline(transaction=False)
+        if gone:
+            pipeline.delete(*(self._name(Key("memory", name)) for name in gone))
         for name, data in memories.items():
             pipeline.set(self._name(Key("memory", name)), data, px=self._memory_ms)
         for key in used:
             pipeline.pexpire(self._name(key), self._life(key))
-        if gone:
-            pipeline.unlink(*(self._name(Key("memory", name)) for name in gone))
+        for name in gone:
+            self._memories.pop(name, None)
+        self._know(used)
+        self._know(Key("memory", name) for name in memories)  # before asking: a failure may come too late
         await self._ask(pipeline.execute())
+
+    def _know(self, keys: Iterable[Key]) -> None:
+        """Note memories that may be in Redis, as the ones used last."""
+        for key in keys:
+            if key.kind == "memory":
+                self._memories[key.name] = None
+                self._memories.move_to_end(key.name)
+        while len(self._memories) > MEMORIES_KNOWN:
+            self._memories.popitem(last=False)
+
+    async def _make_room(self, count: int) -> bool:
+        """Drop that many memories, or what there is; return whether there were any."""
+        names = [self._memories.popitem(last=False)[0] for _ in range(min(count, len(self._memories)))]
+        if names:
+            log.warning("Redis is full; memories make room for answers", extra={"memories": len(names)})
+            self._on_dropped(len(names))
+            await self._ask(self._client.delete(*(self._name(Key("memory", name)) for name in names)))
+        return bool(names)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -210,9 +220,16 @@ class RedisStore:
             if str(error).startswith("LEASELOST"):
                 self._on_answer()
                 raise LeaseLost("The lease in Redis is no longer this agent's.") from error
-            raise StoreUnavailable(_refusal(error), reason="RedisRefused") from error
+            if isinstance(error, ReadOnlyError | MasterDownError):
+                # The address may lead to the new primary already; open connections stay with the old one.
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            raise StoreUnavailable(refusal(error), reason="RedisRefused") from error
         except AuthenticationError as error:
-            raise StoreUnavailable(_refusal(error), reason="RedisRefused") from error
+            raise StoreUnavailable(refusal(error), reason="RedisRefused") from error
+        except BusyLoadingError as error:
+            raise StoreUnavailable(
+                "Redis is loading its data from disk; the agent waits for it.", reason="RedisUnreachable"
+            ) from error
         except (RedisError, OSError) as error:
             raise StoreUnavailable(
                 f"Redis cannot be reached ({type(error).__name__}); "
@@ -225,45 +242,3 @@ class RedisStore:
                 raise asyncio.CancelledError
         self._on_answer()
         return result
-
-
-def connect(url: str, ca_file: Path | None) -> redis.Redis:
-    """Make a client that answers or fails within seconds; whoever uses it does the retrying.
-
-    Raises:
-        InvalidSettings: the URL is none that redis-py understands; neither it nor any part of it is told.
-    """
-    # Says nothing of the cause: that quotes the URL, and a bad password may stand anywhere in it.
-    wrong = InvalidSettings(
-        "The URL of Redis (SAM2_AGENT_REDIS_URL or its file) cannot be understood; write it as "
-        "redis://user:password@host:6379/0, special characters of the password percent-encoded."
-    )
-    if "://" not in url:  # redis-py would take "redis:6379" for a local one
-        raise wrong
-    options: dict[str, Any] = {"ssl_ca_certs": str(ca_file)} if ca_file and url.startswith("rediss:") else {}
-    try:
-        client = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=3,
-            socket_timeout=10,
-            health_check_interval=30,
-            retry=Retry(NoBackoff(), 0),
-            **options,
-        )
-        # Finds unknown options of the URL; nothing is connected yet.
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, RedisError):
-        raise wrong from None
-    return client
-
-
-def _refusal(error: RedisError) -> str:
-    if isinstance(error, OutOfMemoryError):
-        return "Redis is full; raise its maxmemory, or track fewer objects at once."
-    if isinstance(error, ReadOnlyError):
-        return "Redis takes no writes, for it is a replica; give the agent the primary's URL."
-    if isinstance(error, NoPermissionError):
-        return "Redis does not let the agent's user do what it must; grant what docs/agent.md lists."
-    if isinstance(error, AuthenticationError):
-        return "Redis does not accept the agent's user or password; check the Redis URL."
-    return f"Redis refused a command ({str(error).split(' ', 1)[0]}); see its log."

@@ -27,31 +27,15 @@ if TYPE_CHECKING:
 _SECONDS = 5.0
 _SCAN_COUNT = 500
 
-_RULES = [
-    "-@all",
-    "+@read",
-    "+@write",
-    "+@string",
-    "+@hash",
-    "+@set",
-    "+@sortedset",
-    "+@list",
-    "+@stream",
-    "+@keyspace",
-    "+@scripting",
-    "+@connection",
-    "+@transaction",
-    "+@pubsub",
-    "-@dangerous",
-    "-scan",
-    "-randomkey",
-    "-dbsize",
-    "-pubsub",
-    "-function",
-    "-script|flush",
-    "-script|kill",
-]
-"""All data commands on the tracker's own keys; nothing that names, counts or touches anybody else's."""
+COMMANDS = (
+    *("get", "set", "del", "incr", "pttl", "pexpire", "getex"),
+    *("hset", "hgetall", "hdel", "hlen"),
+    *("evalsha", "script|load"),
+)
+"""What an agent uses, and nothing else: `sam2_agent.adapters.redis_store.COMMANDS`."""
+
+_RULES = ["-@all", "+ping", *(f"+{command}" for command in COMMANDS)]
+"""With PING the operator asks in the tracker's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,8 +143,7 @@ def world(cvat: CVAT, redis_server: RedisServer, tmp_path: Path) -> Iterator[Wor
             cvat_url=cvat.url,
             credentials=credentials,
             function=function,
-            redis_url=redis_server.url,
-            **options,
+            **{"redis_url": redis_server.url, **options},
         )
         toys.append(toy)
         return toy

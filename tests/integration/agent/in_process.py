@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sam2_agent.adapters import redis_store
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.adapters.redis_connection import connect
+from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
 from sam2_agent.loop import Agent, World
@@ -35,14 +36,17 @@ class InProcessAgent:
         redis_url: str,
         holder: str = "pod-a",
         patience: Patience | None = None,
+        redis_seconds: float = 10.0,
+        tracker: ToyTracker | None = None,
     ) -> None:
         self.clock = BootClock()
         self.status = Status("test", self.clock)
         self.metrics = Metrics(self.status)
-        self.tracker = ToyTracker()
+        self.tracker = tracker or ToyTracker()
         self._patience = patience or Patience(lease=3.0, poll=1.0, request=5.0, drain=5.0)
         self._holder = holder
         self._redis_url = redis_url
+        self._redis_seconds = redis_seconds
         self._client = CVATClient(
             cvat_url,
             credentials_dir=credentials,
@@ -91,13 +95,14 @@ class InProcessAgent:
 
     async def _run(self) -> None:
         compute = ModelThread()
-        store = redis_store.RedisStore(
-            redis_store.connect(self._redis_url, None),
+        store = RedisStore(
+            connect(self._redis_url, None, answer_seconds=self._redis_seconds),
             prefix=PREFIX,
             holder=self._holder,
             state_seconds=1000,
             memory_seconds=1000,
             on_answer=lambda: self.status.answered("Redis"),
+            on_dropped=self.metrics.memories_dropped,
         )
         world = World(
             tracker=self.tracker,

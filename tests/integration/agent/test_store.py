@@ -6,12 +6,15 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from sam2_agent.adapters.redis_store import RedisStore, connect
+from sam2_agent.adapters.redis_connection import connect
+from sam2_agent.adapters.redis_store import COMMANDS, RedisStore
 from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
 from sam2_agent.errors import InvalidSettings, LeaseLost, StoreUnavailable
+from sam2_operator.adapters import statestore
 from tests.redis_server import RedisServer
 
 PREFIX = "s2t:{test}:"
@@ -147,29 +150,38 @@ async def test_a_full_redis_takes_no_records_but_keeps_lease_and_requests(redis_
         assert await store.read([ONE, OTHER]) == [b"before", None]
 
 
-async def test_a_user_limited_to_the_prefix_is_enough(redis_server: RedisServer) -> None:
-    strings = "get set del unlink exists incr pttl pexpire getex"
-    others = "hset hgetall hdel hlen eval evalsha script|load ping"
+async def test_the_commands_told_are_those_that_are_used(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
-        rules = [
-            "on",
-            ">secret",
-            f"~{PREFIX}*",
-            "-@all",
-            *(f"+{name}" for name in f"{strings} {others}".split()),
-        ]
+        rules = ["on", ">secret", f"~{PREFIX}*", "-@all", *(f"+{name}" for name in COMMANDS)]
         client.execute_command("ACL", "SETUSER", "tracker", *rules)
+        client.execute_command("CONFIG", "RESETSTAT")
     url = redis_server.url.replace("redis://", "redis://tracker:secret@")
     async with opened(redis_server, url=url) as store:
         token = await token_of(store)
+        assert isinstance(await store.take("2" * 32, 60.0), Taken)
+        assert isinstance(await store.take("1" * 32, 60.0), Taken)
         await store.record("request", b"{}")
         assert await store.renew(token, 60.0) == 1
         await store.publish(token, [Publication(ONE, b"a")])
+        await store.publish(token, [Publication(ONE, b"b")])
         await store.remember({"one": b"memory"}, [ONE], ["none"])
         assert await store.read([ONE]) == [b"a"]
         assert await store.recorded() == {"request": b"{}"}
         await store.forget("request")
+        async with opened(redis_server, "pod-b", url=url) as other:
+            assert isinstance(await other.take("3" * 32, 60.0), HeldByAnother)
         await store.release(token)
+    with redis_server.client() as client:
+        assert client.execute_command("ACL", "LOG") == []
+        used = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+    own = {"acl|log", "config|resetstat", "hello", "auth", "client|setinfo"}  # the test's, and signing in
+    assert used - own == set(COMMANDS)
+
+
+def test_the_operator_grants_what_agents_use() -> None:
+    assert statestore.COMMANDS == COMMANDS
+    page = (Path(__file__).parents[3] / "docs" / "agent.md").read_text(encoding="utf-8")
+    assert f"needs the commands `{' '.join(COMMANDS).upper()}`" in page.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""What the store does in one piece, as scripts in Lua 5.1.
+
+A full Redis (noeviction) must still let the lease live and change hands, and take the few requests in hand:
+those scripts are allowed to run out of memory.  Redis looks at its memory before a script, not while it runs.
+"""
+
+TAKE = """#!lua flags=allow-oom
+local standing = redis.call('GET', KEYS[1])
+if standing and string.sub(standing, 33) ~= string.sub(ARGV[1], 33) then
+  return {0, redis.call('PTTL', KEYS[1])}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {1, redis.call('INCR', KEYS[2])}
+"""
+
+RENEW = """#!lua flags=allow-oom
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return -1
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('HLEN', KEYS[2])
+"""
+
+RELEASE = """#!lua flags=allow-oom
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+return redis.call('DEL', KEYS[1])
+"""
+
+RECORD = """#!lua flags=allow-oom
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""
+
+# KEYS: lease, records.  ARGV: token, milliseconds to live, then for each record its data and the bytes that
+# it may replace.
+# Gives for each record false where the data was written, else what stands.
+PUBLISH = """#!lua
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('LEASELOST another holds the lease')
+end
+local standing = {}
+for i = 2, #KEYS do
+  local data, damaged = ARGV[2 * i - 1], ARGV[2 * i]
+  local found = redis.call('GET', KEYS[i])
+  if found and not (damaged ~= '' and found == damaged) then
+    redis.call('PEXPIRE', KEYS[i], ARGV[2])
+    standing[i - 1] = found
+  else
+    redis.call('SET', KEYS[i], data, 'PX', ARGV[2])
+    standing[i - 1] = false
+  end
+end
+return standing
+"""
