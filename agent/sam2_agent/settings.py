@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     cvat_ca_file: ReadableFile | None = None
     function_id: Annotated[int, Field(ge=0)]
     agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
-    shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon"})
+    shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon", "rectangle"})
 
     model_id: str | None = None
     model_revision: str | None = None

@@ -23,7 +23,7 @@ SPECS: dict[str, dict[str, Any]] = {
             "organization": "lab",
             "caBundle": {"configMapKeyRef": {"name": "ca", "key": "bundle.pem"}},
         },
-        "function": {"shapeTypes": ["mask", "polygon", "rectangle"]},
+        "function": {"shapeTypes": ["mask", "polygon"]},
         "model": {
             "revision": "main",
             "tokenSecretRef": {"name": "hub"},
@@ -85,11 +85,14 @@ def test_the_pod_that_the_operator_writes_parses_in_the_agent(
     assert settings.read_redis_url().startswith("redis://")
     assert settings.holder == "pod-uid"
     if name == "all":
-        assert settings.shape_types == {"mask", "polygon", "rectangle"}
+        assert settings.shape_types == {"mask", "polygon"}
         assert (settings.state_ttl_seconds, settings.memory_ttl_seconds) == (5400, 300)
         assert settings.cvat_ca_file is not None
         assert settings.redis_ca_file is not None
         assert settings.read_model_token() is not None
+    if name == "least":
+        assert settings.shape_types == Settings.model_fields["shape_types"].default
+        assert settings.shape_types == {"mask", "polygon", "rectangle"}
     if name == "a model on a volume":
         assert settings.model_config_file is not None
         assert settings.model_checkpoint == tmp_path / "var/lib/sam2-agent/model/sam2/custom.pt"

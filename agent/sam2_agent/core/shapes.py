@@ -28,7 +28,10 @@ def read_prompt(shape_type: str, points: Sequence[float], rotation: float, size:
         InvalidShape: the shape cannot be tracked.
     """
     if rotation % 360:
-        raise InvalidShape(f"A rotated {shape_type} cannot be tracked; draw it upright, or as a polygon.")
+        # CVAT's answers have points only: whether its page would turn them is not said anywhere.
+        raise InvalidShape(
+            f"A rotated {shape_type} cannot be tracked; draw it upright or as a polygon, or leave it out."
+        )
     match shape_type:
         case "mask":
             mask = decode_mask(points, size)

@@ -58,10 +58,10 @@ class FunctionSpec(ApiModel):
         description="Who may use the function: private is its owner (or organization), public is everyone.",
     )
     shape_types: Annotated[list[ShapeType], Field(min_length=1, max_length=3)] = Field(
-        ["mask", "polygon"],
+        ["mask", "polygon", "rectangle"],
         description="Which shapes can be tracked. A rectangle is a box prompt, and what comes of it is the "
-        "tight box around the object. CVAT's AI Tools dialog offers only functions with rectangle among "
-        "them; the annotation action does not need it.",
+        "tight upright box around the object. CVAT's AI Tools dialog offers only functions with rectangle "
+        "among them.",
         # Not of list type set: a server-side apply would add to the default instead of replacing it.
         json_schema_extra={
             "x-kubernetes-list-type": "atomic",

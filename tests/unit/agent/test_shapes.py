@@ -66,7 +66,7 @@ def test_a_lost_object_has_no_shape(shape_type: str) -> None:
             "rectangle",
             [1, 2, 3, 4],
             30,
-            "A rotated rectangle cannot be tracked; draw it upright, or as a polygon.",
+            "A rotated rectangle cannot be tracked; draw it upright or as a polygon, or leave it out.",
         ),
         ("polygon", [1, 2, 3, 4, 5, 1], 90, "A rotated polygon cannot be tracked"),
         ("rectangle", [1, 2, 3], 0, "A rectangle is damaged"),
