@@ -9,6 +9,7 @@ from tests.simulation.redis.keyspace import Entry, Hash, Keyspace
 from tests.simulation.redis.replies import (
     NOT_AN_INTEGER,
     OK,
+    OUT_OF_MEMORY,
     SYNTAX,
     WRONG_TYPE,
     ErrorReply,
@@ -30,11 +31,13 @@ class Command:
     writes: bool = False
     deny_oom: bool = False
 
-    def run(self, name: bytes, keyspace: Keyspace, arguments: Arguments) -> Reply:
-        """Run the command; raises `ErrorReply`."""
+    def run(self, name: bytes, keyspace: Keyspace, arguments: Arguments, *, full: bool) -> Reply:
+        """Run the command on a server that is `full` or not; raises `ErrorReply`."""
         count = len(arguments)
         if count < self.at_least or (self.at_most is not None and count > self.at_most):
             raise wrong_arguments(name.decode())
+        if full and self.deny_oom:
+            raise ErrorReply(OUT_OF_MEMORY)
         return self.handler(keyspace, arguments)
 
 
@@ -48,23 +51,24 @@ def _get(keyspace: Keyspace, arguments: Arguments) -> Reply:
 
 def _getex(keyspace: Keyspace, arguments: Arguments) -> Reply:
     key, *options = arguments
-    life = _life(options, "getex")
+    _require_px(options)
     value = _string(keyspace, key)
-    if value is not None and life is not None:
-        _expire(keyspace, key, keyspace.milliseconds() + life)
+    if value is not None and options:
+        _expire(keyspace, key, keyspace.milliseconds() + _life(options, "getex"))
     return value
 
 
 def _set(keyspace: Keyspace, arguments: Arguments) -> Reply:
     key, value, *options = arguments
-    life = _life(options, "set")
-    keyspace.put(key, Entry(value, None if life is None else keyspace.milliseconds() + life))
+    _require_px(options)
+    expires = keyspace.milliseconds() + _life(options, "set") if options else None
+    keyspace.put(key, Entry(value, expires))
     return OK
 
 
 def _incr(keyspace: Keyspace, arguments: Arguments) -> Reply:
     entry = keyspace.get(arguments[0])
-    number = _integer(_string(keyspace, arguments[0]) or b"0") + 1
+    number = 1 if entry is None else _integer(_string(keyspace, arguments[0])) + 1
     if number >= 2**63:
         raise ErrorReply("ERR increment or decrement would overflow")
     keyspace.put(arguments[0], Entry(b"%d" % number, entry.expires if entry else None))
@@ -153,21 +157,22 @@ def _expire(keyspace: Keyspace, key: bytes, expires: int) -> int:
     return 1
 
 
-def _life(options: Arguments, command: str) -> int | None:
-    """Read the option PX, the only one that is used."""
-    if not options:
-        return None
-    if len(options) != 2 or options[0].upper() != b"PX":
+def _require_px(options: Arguments) -> None:
+    """Refuse all options but PX, the only one that is used."""
+    if options and (len(options) != 2 or options[0].upper() != b"PX"):
         raise ErrorReply(SYNTAX)
+
+
+def _life(options: Arguments, command: str) -> int:
     life = _integer(options[1])
     if life <= 0:
         raise ErrorReply(f"ERR invalid expire time in '{command}' command")
     return life
 
 
-def _integer(text: bytes) -> int:
+def _integer(text: bytes | None) -> int:
     try:
-        number = int(text)
+        number = int(text or b"")
     except ValueError:
         raise ErrorReply(NOT_AN_INTEGER) from None
     if b"%d" % number != text or not -(2**63) <= number < 2**63:

@@ -10,9 +10,6 @@ Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
-SCRIPT_OUT_OF_MEMORY = (
-    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
-)
 NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 SYNTAX = "ERR syntax error"

@@ -14,7 +14,6 @@ from tests.simulation.redis.replies import (
     NOT_AN_INTEGER,
     OK,
     OUT_OF_MEMORY,
-    SCRIPT_OUT_OF_MEMORY,
     ErrorReply,
     Reply,
     wrong_arguments,
@@ -65,7 +64,7 @@ class SimRedis:
         try:
             if (own := self._own.get(name)) is not None:
                 return own(arguments)
-            return self._single(name, arguments)
+            return _command(name).run(name, self._keyspace, arguments, full=self._full)
         except ErrorReply as error:
             raise BaseParser.parse_error(str(error)) from None  # type: ignore[no-untyped-call]
 
@@ -104,12 +103,6 @@ class SimRedis:
     def _full(self) -> bool:
         return self.maxmemory is not None and self._keyspace.used > self.maxmemory
 
-    def _single(self, name: bytes, arguments: Sequence[bytes]) -> Reply:
-        known = _command(name)
-        if known.deny_oom and self._full:
-            raise ErrorReply(OUT_OF_MEMORY)
-        return known.run(name, self._keyspace, arguments)
-
     def _script(self, arguments: Sequence[bytes]) -> Reply:
         match [argument.upper() for argument in arguments[:1]]:
             case [b"LOAD"] if len(arguments) == 2:
@@ -130,6 +123,7 @@ class SimRedis:
     def _eval(self, arguments: Sequence[bytes]) -> Reply:
         if len(arguments) < 2:
             raise wrong_arguments("EVAL")
+        self._refuse_if_full(compiled(arguments[0]))
         return self._run_script(self._load(arguments[0]), arguments[1:])
 
     def _evalsha(self, arguments: Sequence[bytes]) -> Reply:
@@ -138,7 +132,13 @@ class SimRedis:
         script = self._scripts.get(arguments[0].lower())
         if script is None:
             raise ErrorReply(NO_SCRIPT)
+        self._refuse_if_full(script)
         return self._run_script(script, arguments[1:])
+
+    def _refuse_if_full(self, script: Script) -> None:
+        """Refuse a script before it begins: Redis stops none in its middle that declares its flags."""
+        if self._full and script.flags is not None and not script.flags & {"allow-oom", "no-writes"}:
+            raise ErrorReply(OUT_OF_MEMORY)
 
     def _run_script(self, script: Script, rest: Sequence[bytes]) -> Reply:
         try:
@@ -147,11 +147,7 @@ class SimRedis:
             raise ErrorReply(NOT_AN_INTEGER) from None
         if not 0 <= count < len(rest):
             raise ErrorReply("ERR Number of keys can't be greater than number of args")
-        # Redis looks at its memory before a script, not while it runs: none is stopped in its middle.
-        full = self._full
-        if full and script.flags is not None and not script.flags & {"allow-oom", "no-writes"}:
-            raise ErrorReply(SCRIPT_OUT_OF_MEMORY)
-        self._deny_oom = full and script.flags is None
+        self._deny_oom = self._full and script.flags is None
         return self._commands.run(script, rest[1 : 1 + count], rest[1 + count :])
 
     def _call(self, name: bytes, arguments: Sequence[bytes]) -> Reply:
@@ -159,9 +155,7 @@ class SimRedis:
         if name in self._own:
             raise ErrorReply("ERR This Redis command is not allowed from script")
         known = _command(name)
-        if known.deny_oom and self._deny_oom:
-            raise ErrorReply(OUT_OF_MEMORY)
-        reply = known.run(name, self._keyspace, arguments)
+        reply = known.run(name, self._keyspace, arguments, full=self._deny_oom)
         if known.writes:  # after its first write it goes on to its end
             self._deny_oom = False
         return reply
