@@ -212,7 +212,7 @@ class Agent:
             if self._stopping.is_set():
                 break
             try:
-                request = Recorded.load(data)
+                request = Recorded.load(data, ar_id)
             except DamagedRecord:
                 self._world.events.damaged("request")
                 await self._world.store.forget(ar_id)
@@ -242,6 +242,7 @@ def _answering(
         footage=footage,
         frames=world.frames,
         store=world.store,
+        compute=world.compute,
         events=world.events,
         rng=world.rng,
         fingerprint=world.tracker.fingerprint,

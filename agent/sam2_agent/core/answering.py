@@ -4,25 +4,34 @@ Both kinds of request end in `Tracks.reach`: an init wants the steps of the prom
 frame on. Whatever is random about an init, the nonces of its states, is published under the request's id
 before anything is computed; so an init that is handed out twice, or that another agent began, has the same
 states.
+
+Requests are untrusted and may be large. Whatever takes long to read is read by `compute`, so that meanwhile
+the lease is renewed and health is answered.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import cast
+from typing import TypeVar, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from sam2_agent.core import state
 from sam2_agent.core.footage import Footage
-from sam2_agent.core.ports import Events, Frames, Key, Publication, Store
-from sam2_agent.core.requests import InitTracking, Shape, Track, parse
+from sam2_agent.core.ports import Compute, Events, Frames, Key, Publication, Store
+from sam2_agent.core.records import seal, unseal
+from sam2_agent.core.requests import InitTracking, Shape, Track, parse, weight
 from sam2_agent.core.shapes import ShapeType, read_prompt
 from sam2_agent.core.state import WINDOW, State, Steps
 from sam2_agent.core.tracks import Tracks
-from sam2_agent.errors import RequestRefused
+from sam2_agent.errors import DamagedRecord, RequestRefused
+
+T = TypeVar("T")
+
+LIGHT = 2**16
+"""A request with no more characters and numbers is read in a few milliseconds."""
 
 _STATES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
@@ -37,6 +46,7 @@ class Answering:
         footage: Footage,
         frames: Frames,
         store: Store,
+        compute: Compute,
         events: Events,
         rng: Random,
         fingerprint: str,
@@ -46,6 +56,7 @@ class Answering:
         self._footage = footage
         self._frames = frames
         self._store = store
+        self._compute = compute
         self._events = events
         self._rng = rng
         self._fingerprint = fingerprint
@@ -59,26 +70,34 @@ class Answering:
         Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one
         cannot now.
         """
-        request = parse(parameters)
+        light = weight(parameters) <= LIGHT
+        request = await self._read(lambda: parse(parameters), light=light)
         self._footage.fetch_soon(request.task, request.frame)
         try:
             if isinstance(request, InitTracking):
                 return await self._init(ar_id, request, token)
-            return await self._track(request, token)
+            return await self._track(request, token, light=light)
         finally:
             self._footage.forget()
 
+    async def _read(self, function: Callable[[], T], *, light: bool) -> T:
+        """Call a function: here where that is quick, else apart from the event loop."""
+        return function() if light else await self._compute(function)
+
     async def _init(self, ar_id: str, request: InitTracking, token: str) -> dict[str, JsonValue]:
-        key = Key("init", ar_id)
+        # By what is asked for as well: were ids used again, a request would get the tracks of another.
+        name = f"{ar_id}:{await self._compute(request.digest)}"
+        key = Key("init", name)
         [stored] = await self._store.read([key])
-        states = self._stored_states(stored)
-        if states is None:
-            begun = [each.canonical() for each in await self._begin(request)]
-            publication = Publication(key, json.dumps(begun).encode(), stored or b"")
-            [stored] = await self._store.publish(token, [publication])
-            states = self._stored_states(stored) or begun
-        await self._tracks.reach([Steps(state.parse(text), self._fingerprint) for text in states], token)
-        return {"states": list(states)}
+        begun = await self._compute(self._stored_states, name, stored)
+        if begun is None:
+            fresh = await self._begin(request)
+            data = seal("init", name, json.dumps([each.canonical() for each in fresh]).encode())
+            while begun is None:
+                [stored] = await self._store.publish(token, [Publication(key, data, stored or b"")])
+                begun = fresh if stored == data else await self._compute(self._stored_states, name, stored)
+        await self._tracks.reach(await self._compute(self._steps, begun), token)
+        return {"states": [each.canonical() for each in begun]}
 
     async def _begin(self, request: InitTracking) -> list[State]:
         """Make the states of new tracks."""
@@ -88,24 +107,16 @@ class Answering:
                 raise RequestRefused(f"This function tracks shapes of type {offered}, not {shape.type}.")
         count = await self._frames.count(request.task, request.frame)
         features = await self._footage.encoded(request.task, request.frame)
-        return [self._state(request, shape, features.size, count) for shape in request.shapes]
-
-    def _state(self, request: InitTracking, shape: Shape, size: tuple[int, int], count: int) -> State:
-        begun = state.begin(
-            task=request.task,
-            frame=request.frame,
-            size=size,
-            shape=cast("ShapeType", shape.type),
-            prompt=read_prompt(shape.type, shape.points, shape.rotation, size),
-            window=min(WINDOW, count),
-            nonce=self._rng.getrandbits(128),
+        nonces = [self._rng.getrandbits(128) for _ in request.shapes]
+        return await self._compute(
+            lambda: [
+                _state(request, shape, features.size, count, nonce)
+                for shape, nonce in zip(request.shapes, nonces, strict=True)
+            ]
         )
-        if len(begun.canonical()) > state.MAX_CHARACTERS // 2:
-            raise RequestRefused(f"A {shape.type} has too many details to be tracked; draw it more simply.")
-        return begun
 
-    async def _track(self, request: Track, token: str) -> dict[str, JsonValue]:
-        states = [state.parse(text) for text in request.states]
+    async def _track(self, request: Track, token: str, *, light: bool) -> dict[str, JsonValue]:
+        states = await self._read(lambda: [state.parse(text) for text in request.states], light=light)
         if any(each.task != request.task for each in states):
             raise RequestRefused(
                 "A tracking state belongs to another task; start tracking again in this one."
@@ -116,20 +127,34 @@ class Answering:
                 "A tracking state names frames that the task does not have; start tracking again."
             )
         extended = [each.extended(request.frame) for each in states]
-        answers = await self._tracks.reach([Steps(each, self._fingerprint) for each in extended], token)
+        steps = await self._read(lambda: self._steps(extended), light=light)
+        answers = await self._tracks.reach(steps, token)
         return {
             "states": [each.canonical() for each in extended],
             "shapes": [answer.shape.model_dump() if answer.shape else None for answer in answers],
         }
 
-    def _stored_states(self, stored: bytes | None) -> Sequence[str] | None:
+    def _steps(self, states: Sequence[State]) -> list[Steps]:
+        return [Steps(each, self._fingerprint) for each in states]
+
+    def _stored_states(self, name: str, stored: bytes | None) -> list[State] | None:
+        """Read the states that an init began with; damaged ones count as missing."""
         if stored is None:
             return None
         try:
-            states = _STATES.validate_json(stored)
-            for text in states:
-                state.parse(text)
-        except (ValidationError, RequestRefused):
+            return [state.parse(text) for text in _STATES.validate_json(unseal("init", name, stored))]
+        except (DamagedRecord, ValidationError, RequestRefused):
             self._events.damaged("init")
             return None
-        return states
+
+
+def _state(request: InitTracking, shape: Shape, size: tuple[int, int], count: int, nonce: int) -> State:
+    return state.begin(
+        task=request.task,
+        frame=request.frame,
+        size=size,
+        shape=cast("ShapeType", shape.type),
+        prompt=read_prompt(shape.type, shape.points, shape.rotation, size),
+        window=min(WINDOW, count),
+        nonce=nonce,
+    )

@@ -28,7 +28,7 @@ LEAST_IOU = 0.9
 _FARTHEST = 1e6
 """No coordinate is farther from the image's corner than this."""
 
-_MAX_CROSSINGS = 2**24
+_MAX_CROSSINGS = 2**21
 """The most crossings of edges and rows of pixels; a polygon with more is nothing that a person drew."""
 
 _SCALE = 2

@@ -1,15 +1,16 @@
-"""Records in Redis: the answer of a step, and the model's memory of it.
+"""Records in Redis: the answer of a step, the model's memory of it, the states of an init, a request in hand.
 
     offset  bytes  content
     0       4      "s2tr"
     4       32     SHA-256 of all that follows
     36      4      length of the header, big endian
-    40      ...    header, JSON: format, kind, name of the step, fingerprint of the model, shape (answers)
+    40      ...    header, JSON: format, kind, name, fingerprint of the model and shape where there is one
     ...     ...    body of an answer: score and pointer, float32, little endian
                    body of a memory: the tracker's own bytes
+                   body of an init or a request: JSON
 
-A record says which step it belongs to, so one that stands under another's name counts as missing, like one
-that is damaged, of another model or of a newer format.
+A record says which step or request it belongs to, so one that stands under another's name counts as missing,
+like one that is damaged, of another model or of another format.  Nothing is parsed before its checksum.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _LENGTH = struct.Struct(">I")
 _DIGEST = slice(4, 36)
 _HEADER_AT = 40
 
+Kind: TypeAlias = Literal["answer", "memory", "init", "request"]
 Points: TypeAlias = list[Annotated[float, Field(allow_inf_nan=False)]]
 
 
@@ -59,9 +61,9 @@ class _Header(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    kind: Literal["answer", "memory"]
+    kind: Kind
     name: str
-    fingerprint: str
+    fingerprint: str | None = None
     shape: AnswerShape | None = None
 
 
@@ -90,13 +92,23 @@ def load_memory(data: bytes, name: str, fingerprint: str) -> bytes:
     return _load(data, "memory", name, fingerprint)[1]
 
 
+def seal(kind: Literal["init", "request"], name: str, body: bytes) -> bytes:
+    """Write what no model computed."""
+    return _dump(_Header(kind=kind, name=name), body)
+
+
+def unseal(kind: Literal["init", "request"], name: str, data: bytes) -> bytes:
+    """Read what `seal` was given; raises `DamagedRecord`."""
+    return _load(data, kind, name, None)[1]
+
+
 def _dump(header: _Header, body: bytes) -> bytes:
     text = header.model_dump_json().encode()
     sealed = _LENGTH.pack(len(text)) + text + body
     return _MAGIC + hashlib.sha256(sealed).digest() + sealed
 
 
-def _load(data: bytes, kind: str, name: str, fingerprint: str) -> tuple[_Header, bytes]:
+def _load(data: bytes, kind: Kind, name: str, fingerprint: str | None) -> tuple[_Header, bytes]:
     sealed = data[_DIGEST.stop :]
     if data[: _DIGEST.start] != _MAGIC or len(data) < _HEADER_AT:
         raise DamagedRecord("A record does not begin like one.")
@@ -109,5 +121,5 @@ def _load(data: bytes, kind: str, name: str, fingerprint: str) -> tuple[_Header,
     except ValidationError as error:
         raise DamagedRecord("A record has a header of another format.") from error
     if (header.kind, header.name, header.fingerprint) != (kind, name, fingerprint):
-        raise DamagedRecord("A record belongs to another step or another model.")
+        raise DamagedRecord("A record belongs to another step, request or model.")
     return header, data[end:]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from sam2_agent.core.state import MAX_CHARACTERS, MAX_FRAME
+from sam2_agent.core.records import seal, unseal
+from sam2_agent.core.state import MAX_CHARACTERS, MAX_FRAME, MAX_TASK
 from sam2_agent.errors import DamagedRecord, RequestRefused
 
 MAX_OBJECTS = 32
 """How many objects CVAT's interface sends in one request."""
 
-MAX_POINTS = 2_000_000
-"""Numbers in one shape; a mask as long as that is longer than a state may be."""
+MAX_POINTS = 2**19
+"""Numbers in one shape; a mask with more is longer than a state's prompt may be."""
 
 Category: TypeAlias = Literal["interactive", "batch"]
 CATEGORIES: tuple[Category, ...] = ("interactive", "batch")
@@ -34,20 +35,20 @@ class Assignment(BaseModel):
 class Recorded(BaseModel):
     """An assignment as it is kept in Redis; `attempts` counts the agents that began to work on it."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     assignment: Assignment
     attempts: Annotated[int, Field(ge=0)] = 0
 
     def dump(self) -> bytes:
         """Write the record."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        return seal("request", self.assignment.ar_id, self.model_dump_json().encode())
 
     @staticmethod
-    def load(data: bytes) -> Recorded:
-        """Read a record; raises `DamagedRecord`."""
+    def load(data: bytes, ar_id: str) -> Recorded:
+        """Read the record of a request; raises `DamagedRecord`."""
         try:
-            return Recorded.model_validate_json(data)
+            return Recorded.model_validate_json(unseal("request", ar_id, data))
         except ValidationError as error:
             raise DamagedRecord("A recorded request cannot be read.") from error
 
@@ -68,9 +69,13 @@ class InitTracking(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     type: Literal["init_tracking"]
-    task: Annotated[int, Field(ge=0)]
+    task: Annotated[int, Field(ge=0, le=MAX_TASK)]
     frame: Annotated[int, Field(ge=0, le=MAX_FRAME)]
     shapes: Annotated[list[Shape], Field(min_length=1)]
+
+    def digest(self) -> str:
+        """Tell this request from any other that asks for something else."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Track(BaseModel):
@@ -79,7 +84,7 @@ class Track(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     type: Literal["track"]
-    task: Annotated[int, Field(ge=0)]
+    task: Annotated[int, Field(ge=0, le=MAX_TASK)]
     frame: Annotated[int, Field(ge=0, le=MAX_FRAME)]
     states: Annotated[list[Annotated[str, Field(max_length=MAX_CHARACTERS)]], Field(min_length=1)]
 
@@ -106,6 +111,17 @@ def parse(parameters: Mapping[str, JsonValue]) -> InitTracking | Track:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or "its parameters"
         raise RequestRefused(f"The tracking request is not understood ({where}: {first['msg']}).") from error
+
+
+def weight(parameters: Mapping[str, JsonValue]) -> int:
+    """About how many characters and numbers have to be read."""
+    total = 0
+    for field in ("shapes", "states"):
+        objects = parameters.get(field)
+        for each in objects if isinstance(objects, list) else ():
+            content = each.get("points") if isinstance(each, dict) else each
+            total += len(content) if isinstance(content, str | list) else 0
+    return total
 
 
 def describe(parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

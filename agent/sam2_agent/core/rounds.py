@@ -57,32 +57,42 @@ class Rounds:
             _require_size(track, frame, features.size)
         computed = await self._compute(self._run, features, tracks)
         self._events.computed(len(tracks))
-        answers = await self._publish(tracks, [answer for answer, _ in computed], token)
+        answers = await self._publish(tracks, [record for record, _ in computed], token)
         taken = [
             (track, self._take(track, answer, memory))
             for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True)
         ]
         await self._leave(taken)
 
-    def _run(self, features: Features, tracks: Sequence[Progress]) -> list[tuple[Answer, Memory]]:
-        """The model's part, apart from the event loop."""
+    def _run(self, features: Features, tracks: Sequence[Progress]) -> list[tuple[bytes, Memory]]:
+        """The model's part, apart from the event loop: the answer's record and the memory of each step."""
         if tracks[0].todo[0] == 0:
             outputs = self._tracker.prompt(features, [track.steps.state.prompt() for track in tracks])
         else:
             outputs = self._tracker.step(features, [track.next_context() for track in tracks])
-        return [_result(track, output) for track, output in zip(tracks, outputs, strict=True)]
+        return [self._result(track, output) for track, output in zip(tracks, outputs, strict=True)]
+
+    def _result(self, track: Progress, output: Output) -> tuple[bytes, Memory]:
+        remembered = output.remembered
+        if remembered.memory is None:
+            raise ValueError("a tracker's output has no memory")
+        shape_type = track.steps.state.shape
+        # CVAT has the prompt's shape itself.
+        points = write_points(shape_type, output.mask) if track.todo[0] else None
+        shape = None if points is None else AnswerShape(type=shape_type, points=points)
+        answer = Answer(shape, remembered.pointer, remembered.score)
+        return dump_answer(answer, track.next_name, self._tracker.fingerprint), remembered.memory
 
     async def _publish(
-        self, tracks: Sequence[Progress], answers: Sequence[Answer], token: str
+        self, tracks: Sequence[Progress], records: Sequence[bytes], token: str
     ) -> list[Answer]:
         """Publish the answers of the next steps and return those that stand."""
-        fingerprint = self._tracker.fingerprint
         standing: list[Answer | None] = [None] * len(tracks)
         while pending := [place for place, answer in enumerate(standing) if answer is None]:
             publications = [
                 Publication(
-                    Key("answer", name := tracks[place].next_name),
-                    dump_answer(answers[place], name, fingerprint),
+                    Key("answer", tracks[place].next_name),
+                    records[place],
                     tracks[place].damaged.get(tracks[place].todo[0], b""),
                 )
                 for place in pending
@@ -129,14 +139,3 @@ def _require_size(track: Progress, frame: int, size: tuple[int, int]) -> None:
             f"Frame {frame} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
             f"{began[0]}x{began[1]}; all frames of a track must have the same size."
         )
-
-
-def _result(track: Progress, output: Output) -> tuple[Answer, Memory]:
-    index = track.todo[0]
-    remembered = output.remembered
-    if remembered.memory is None:
-        raise ValueError("a tracker's output has no memory")
-    shape_type = track.steps.state.shape
-    points = write_points(shape_type, output.mask) if index else None  # CVAT has the prompt's shape itself
-    shape = None if points is None else AnswerShape(type=shape_type, points=points)
-    return Answer(shape, remembered.pointer, remembered.score), remembered.memory

@@ -5,7 +5,14 @@ model computed.  So it is small, and whoever holds it can have the track compute
 browser and is untrusted: it must be, byte for byte, what this module would write.
 
 The name of a step is the digest of the whole string up to that step and of the model's fingerprint.  Whoever
-edits a string names other steps, never someone else's: the nonce in it is random.
+edits a string names other steps, never someone else's: the nonce in it is random.  What an edited string can
+do is to begin a track of its own.
+
+Could somebody read with a string what CVAT does not let them see?  CVAT lets only those run the function on a
+task who may see it, and a request names that task.  A string for any other task is refused, so the agent's
+account, which may see more, reads no frame for a caller outside of that task; and all that a caller gets of a
+frame are shapes on it.  Within the task any frame may be named: also one outside the caller's job, as CVAT
+gives out whole tasks.
 """
 
 from __future__ import annotations
@@ -13,15 +20,16 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sam2_agent.core.masks import MAX_SIDE, decode_mask, encode_mask
+from sam2_agent.core.masks import MAX_PIXELS, MAX_SIDE, decode_mask, encode_mask
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt
-from sam2_agent.errors import RequestRefused
+from sam2_agent.errors import InvalidShape, RequestRefused
 
 PREFIX = "s2t1."
 """Begins every state string and carries the version of the format."""
@@ -29,9 +37,14 @@ PREFIX = "s2t1."
 MAX_CHARACTERS = 4_194_304
 """The longest state that CVAT takes."""
 
+MAX_HEAD = 2**20
+"""The longest beginning of a state: the mask of a prompt may have some 200,000 runs."""
+
+MAX_TASK = 2**63 - 1
 MAX_FRAME = 2**31 - 1
 MAX_RANGES = 4096
 MAX_STEPS = 100_000
+_LONGEST = MAX_HEAD + MAX_RANGES * len(f"[{MAX_FRAME},{MAX_FRAME}],") + 100
 WINDOW = 16
 """How many frames SAM2's object pointers reach back, its own included (`max_obj_ptrs_in_encoder`)."""
 
@@ -55,9 +68,9 @@ class State(BaseModel):
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     shape: ShapeType
     size: tuple[Side, Side]
-    task: Annotated[int, Field(ge=0)]
+    task: Annotated[int, Field(ge=0, le=MAX_TASK)]
     window: Annotated[int, Field(ge=1, le=WINDOW)]
-    mask: tuple[Annotated[int, Field(ge=0, le=MAX_SIDE**2)], ...] | None = None
+    mask: tuple[Annotated[int, Field(ge=0, le=MAX_PIXELS)], ...] | None = None
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     tracked: Annotated[tuple[tuple[FrameNumber, FrameNumber], ...], Field(max_length=MAX_RANGES)] = ()
 
@@ -65,6 +78,8 @@ class State(BaseModel):
     def _consistent(self) -> Self:
         if (self.mask is None) == (self.box is None):
             raise ValueError("one prompt")
+        if self.box is not None and not _inside(self.box, self.size):
+            raise ValueError("a box lies on the image")
         if any(first > last for first, last in self.tracked):
             raise ValueError("runs rise")
         if any(here[1] + 1 == after[0] for here, after in pairwise(self.tracked)):
@@ -99,18 +114,30 @@ class State(BaseModel):
         """Return what the model begins with; raises `InvalidShape` where the numbers do not fit the size."""
         if self.box is not None:
             return BoxPrompt(self.box)
-        return MaskPrompt(decode_mask(self.mask or (), self.size))
+        mask = decode_mask(self.mask or (), self.size)
+        if not mask.any():
+            raise InvalidShape("A tracking state begins with an empty mask; start tracking again.")
+        return MaskPrompt(mask)
+
+    @cached_property
+    def head(self) -> str:
+        """All but the tracked frames: equal for every step of a track."""
+        fields = self.model_dump(mode="json", exclude={"tracked"}, exclude_none=True)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).removesuffix("}")
 
     def canonical(self) -> str:
         """Write the state string."""
-        return PREFIX + _head(self) + _tail(self.tracked)
+        return PREFIX + self.head + _tail(self.tracked)
 
 
 def begin(
     *, task: int, frame: int, size: tuple[int, int], shape: ShapeType, prompt: Prompt, window: int, nonce: int
 ) -> State:
-    """Return the state of a new track; `nonce` is 128 random bits."""
-    return State(
+    """Return the state of a new track; `nonce` is 128 random bits.
+
+    Raises `InvalidShape` where the prompt has too many details for a state.
+    """
+    begun = State(
         frame=frame,
         nonce=f"{nonce:032x}",
         shape=shape,
@@ -120,12 +147,15 @@ def begin(
         mask=tuple(encode_mask(prompt.mask) or ()) if isinstance(prompt, MaskPrompt) else None,
         box=prompt.box if isinstance(prompt, BoxPrompt) else None,
     )
+    if len(begun.head) > MAX_HEAD:
+        raise InvalidShape(f"A {shape} has too many details to be tracked; draw it more simply.")
+    return begun
 
 
 def parse(text: str) -> State:
     """Read a state string; raises `RequestRefused` for anything that `State.canonical` did not write."""
     refused = RequestRefused("A tracking state is not one that this function wrote; start tracking again.")
-    if len(text) > MAX_CHARACTERS or not text.startswith(PREFIX):
+    if len(text) > _LONGEST or not text.startswith(PREFIX):
         raise refused
     try:
         state = State.model_validate_json(text.removeprefix(PREFIX))
@@ -142,7 +172,7 @@ class Steps:
     def __init__(self, state: State, fingerprint: str) -> None:
         self.state = state
         # Digests of all that stands before each run: a name costs the same wherever in the track its step is.
-        self._before = [hashlib.sha256(f'{fingerprint}\n{PREFIX}{_head(state)},"tracked":['.encode())]
+        self._before = [hashlib.sha256(f'{fingerprint}\n{PREFIX}{state.head},"tracked":['.encode())]
         for first, last in state.tracked[:-1]:
             self._before.append(self._before[-1].copy())
             self._before[-1].update(f"[{first},{last}],".encode())
@@ -172,10 +202,8 @@ class Steps:
         return digest.hexdigest()
 
 
-def _head(state: State) -> str:
-    """All but the tracked frames: equal for every step of a track."""
-    fields = state.model_dump(mode="json", exclude={"tracked"}, exclude_none=True)
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).removesuffix("}")
+def _inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
+    return 0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]
 
 
 def _tail(tracked: tuple[tuple[int, int], ...]) -> str:

@@ -82,10 +82,27 @@ def test_a_recorded_request_comes_back(parameters: dict[str, Any], attempts: int
         data = request.dump()
     except ValueError:
         return  # not JSON: CVAT cannot send it
-    assert Recorded.load(data).attempts == attempts
+    found = Recorded.load(data, "a")
+    assert found.attempts == attempts
+    assert repr(found.assignment.ar_params) == repr(parameters)
 
 
 @given(st.binary(max_size=60))
 def test_noise_is_no_recorded_request(noise: bytes) -> None:
     with pytest.raises(DamagedRecord):
-        Recorded.load(noise)
+        Recorded.load(noise, "a")
+
+
+def test_a_recorded_request_belongs_to_its_id() -> None:
+    data = Recorded(assignment=Assignment(ar_id="a", ar_params=TRACK), attempts=1).dump()
+    with pytest.raises(DamagedRecord, match="another"):
+        Recorded.load(data, "b")
+
+
+@given(st.data())
+def test_every_flipped_bit_of_a_recorded_request_is_noticed(data: st.DataObject) -> None:
+    record = bytearray(Recorded(assignment=Assignment(ar_id="a", ar_params=TRACK), attempts=1).dump())
+    bit = data.draw(st.integers(0, len(record) * 8 - 1))
+    record[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DamagedRecord):
+        Recorded.load(bytes(record), "a")
