@@ -8,8 +8,8 @@ own; it can be killed, stopped and waited for like any process.
                              (single-threaded: no thread is lost in a fork)
 
 The nursery ends when the tests' end of its socket closes, and its children are killed when it ends.
-What a library reads when it is loaded (OMP_NUM_THREADS and its like) is the nursery's: a child whose
-environment asks for other threads is refused.
+What a library reads when it is loaded (OMP_NUM_THREADS and its like) is the nursery's, so there is one
+for each number of threads that is asked for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,9 +119,10 @@ class Child:
 class Nursery:
     """The tests' handle on the process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: Mapping[str, str]) -> None:
+        """`threads` are those of the variables `THREADS` that are set."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.threads = {name: os.environ.get(name) for name in THREADS}
+        self._threads = dict(threads)
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("SAM2_AGENT_")
         }
@@ -145,8 +145,8 @@ class Nursery:
 
     def spawn(self, environment: Mapping[str, str], log: Path) -> Child:
         """Start an agent."""
-        if (asked := {name: environment.get(name) for name in THREADS}) != self.threads:
-            raise ValueError(f"the nursery's threads are {self.threads}, not {asked}")
+        if (asked := threads_of(environment)) != self._threads:
+            raise ValueError(f"the nursery has {self._threads}, and not {asked}")
         return Child(self, self._ask(Spawn(environment=dict(environment), log=log)))
 
     def reap(self, pid: int) -> int:
@@ -167,12 +167,24 @@ class Nursery:
         return int(answer)
 
 
-@cache
-def nursery() -> Nursery:
-    """The nursery of this process; it is started on first use."""
-    made = Nursery()
-    atexit.register(made.close)
-    return made
+def threads_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an environment says of threads."""
+    return {name: environment[name] for name in THREADS if name in environment}
+
+
+def spawn(environment: Mapping[str, str], log: Path) -> Child:
+    """Start an agent from the nursery with its threads, which is started on first use."""
+    threads = threads_of(environment)
+    with _starting:
+        nursery = _nurseries.get(key := tuple(threads.items()))
+        if nursery is None:
+            nursery = _nurseries[key] = Nursery(threads)
+            atexit.register(nursery.close)
+    return nursery.spawn(environment, log)
+
+
+_starting = threading.Lock()
+_nurseries: dict[tuple[tuple[str, str], ...], Nursery] = {}
 
 
 def main(descriptor: int) -> None:

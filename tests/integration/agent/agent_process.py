@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.nursery import Child, nursery
+from tests import nursery
 from tests.tiny_sam2 import CONFIG, WEIGHTS
 
 START_SECONDS = 90.0
@@ -24,11 +24,13 @@ PREFIX = "s2t:{test}:"
 class AgentProcess:
     """One agent; `settings` are its variables without the prefix SAM2_AGENT_.
 
-    It is forked by the nursery, which has imported torch and the rest already; `plain` starts
-    `python -m sam2_agent` as people do.
+    It is forked by a nursery, which has imported torch and the rest already; `plain` starts
+    `python -m sam2_agent` as people do.  `threads` is for PyTorch; without it the tests' environment decides.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str], *, plain: bool = False) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str], *, threads: int | None = None, plain: bool = False
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / "agent.log"
         self.termination_file = folder / "termination"
@@ -50,8 +52,10 @@ class AgentProcess:
             **{f"SAM2_AGENT_{name}": value for name, value in chosen.items()},
             "PYTHONPATH": os.pathsep.join(sys.path),  # it finds what the tests find
         }
+        if threads is not None:
+            self.environment["OMP_NUM_THREADS"] = str(threads)
         self._plain = plain
-        self._process: subprocess.Popen[bytes] | Child | None = None
+        self._process: subprocess.Popen[bytes] | nursery.Child | None = None
         self._port: int | None = None
 
     def start(self) -> None:
@@ -59,7 +63,7 @@ class AgentProcess:
         self._port = None
         self._seen = self.log_file.stat().st_size if self.log_file.exists() else 0
         if not self._plain:
-            self._process = nursery().spawn(self.environment, self.log_file)
+            self._process = nursery.spawn(self.environment, self.log_file)
             return
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(
@@ -123,7 +127,7 @@ class AgentProcess:
         lines = self.log_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def _running(self) -> subprocess.Popen[bytes] | Child:
+    def _running(self) -> subprocess.Popen[bytes] | nursery.Child:
         if self._process is None:
             raise AssertionError("the agent was not started")
         return self._process

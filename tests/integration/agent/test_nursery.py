@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.integration.agent.conftest import World
-from tests.nursery import THREADS, Nursery, nursery
+from tests.nursery import THREADS, Nursery, threads_of
 
 
 def test_a_forked_agent_answers_like_one_started_from_the_command_line(world: World) -> None:
@@ -34,13 +35,13 @@ def test_how_a_forked_agent_ended_is_told(world: World) -> None:
 
 
 def test_agents_do_not_outlive_their_nursery(world: World, tmp_path: Path) -> None:
-    of_its_own = Nursery()
+    of_its_own = Nursery(threads_of(os.environ))
     child = of_its_own.spawn(world.new_agent().environment, tmp_path / "log")
     child.send_signal(signal.SIGSTOP)
     of_its_own.close()
     assert child.ended(20)
 
 
-def test_other_numbers_of_threads_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=THREADS[0]):
-        nursery().spawn({**os.environ, THREADS[0]: "77"}, tmp_path / "log")
+def test_threads_that_a_nursery_does_not_have_are_refused(tmp_path: Path) -> None:
+    with closing(Nursery({})) as without, pytest.raises(ValueError, match=THREADS[0]):
+        without.spawn({**os.environ, THREADS[0]: "77"}, tmp_path / "log")
