@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sam2_agent import VERSION, settings
 from sam2_agent.adapters import health, logs
+from sam2_agent.adapters.call_threads import CallThreads
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
@@ -30,6 +31,9 @@ from sam2_agent.loop import Agent, World
 from sam2_agent.settings import Settings
 
 log = logging.getLogger("sam2_agent")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""The first lets the request in hand be finished; the second leaves it to the successor at once."""
 
 MAX_MESSAGE_BYTES = 4096
 """Kubernetes keeps no more of a termination message."""
@@ -61,8 +65,10 @@ async def _run(chosen: Settings) -> None:
     metrics = Metrics(status)
     compute = ModelThread()
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(CallThreads())
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
     try:
         async with health.serve(status, metrics.expose, chosen.http_port) as port:
             log.info(
@@ -72,6 +78,7 @@ async def _run(chosen: Settings) -> None:
             loading = asyncio.ensure_future(compute(_load_model, chosen))
             stopped = asyncio.ensure_future(stopping.wait())
             await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
             if stopping.is_set():
                 return
             tracker = loading.result()
@@ -79,7 +86,8 @@ async def _run(chosen: Settings) -> None:
             log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
             async with _connected(chosen, status, metrics, tracker, compute=compute) as world:
                 agent = Agent(world, status, chosen.shape_types, Patience(lease=chosen.lease_seconds))
-                stopped.add_done_callback(lambda _: agent.stop())
+                for number in STOP_SIGNALS:
+                    loop.add_signal_handler(number, agent.stop)
                 await agent.run()
     except* GaveUp as group:
         raise _first(group) from group

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ValidationError
 
-from sam2_agent.adapters.cvat_client import CVATClient, Refusal
+from sam2_agent.adapters.cvat_client import CVATClient
+from sam2_agent.adapters.cvat_replies import MAX_BODY_BYTES, Refusal, TooLarge
 from sam2_agent.core.recent import LRU
 from sam2_agent.errors import CVATUnavailable, RequestRefused
 
@@ -33,7 +34,6 @@ class _Meta(BaseModel):
     """Of the task's data only what a request needs; the list of its frames is not kept."""
 
     size: int
-    deleted_frames: frozenset[int]
 
 
 class CVATFrames:
@@ -46,15 +46,11 @@ class CVATFrames:
     async def count(self, task: int, frame: int) -> int:
         """Return how many frames the task has; raises `RequestRefused` unless `frame` is one of them."""
         meta = self._metas.get(task)
-        if meta is None or frame >= meta.size or frame in meta.deleted_frames:
+        if meta is None or frame >= meta.size:
             meta = await self._ask(self._fetch_meta, task, f"task {task}")
             self._metas.put(task, meta)
         if frame >= meta.size:
             raise RequestRefused(f"Task {task} has no frame {frame}; its last is {meta.size - 1}.")
-        if frame in meta.deleted_frames:
-            raise RequestRefused(
-                f"Frame {frame} of task {task} is deleted; restore it or go on from another frame."
-            )
         return meta.size
 
     async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
@@ -66,6 +62,10 @@ class CVATFrames:
             return await asyncio.to_thread(fetch, task)
         except Refusal as refusal:
             raise await self._refused(refusal, task, what) from refusal
+        except TooLarge as error:
+            raise RequestRefused(
+                f"CVAT's answer about {what} is too large; the agent reads at most {MAX_BODY_BYTES:,} bytes."
+            ) from error
 
     async def _refused(self, refusal: Refusal, task: int, what: str) -> RequestRefused:
         username = await asyncio.to_thread(self._client.username)

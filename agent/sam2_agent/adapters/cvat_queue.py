@@ -10,7 +10,8 @@ from typing import ParamSpec, TypeVar, get_args
 import urllib3
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from sam2_agent.adapters.cvat_client import CVATClient, Refusal
+from sam2_agent.adapters.cvat_client import CVATClient
+from sam2_agent.adapters.cvat_replies import Refusal
 from sam2_agent.core.requests import Assignment, Category
 from sam2_agent.errors import AnswerRefused, CVATUnavailable, NotOurs
 

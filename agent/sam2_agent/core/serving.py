@@ -93,7 +93,7 @@ class Serving:
         Where CVAT hands out at once again what has to wait, there is nothing else to do than wait.
         """
         if begun := self._begun.get(request.assignment.ar_id):
-            await self.pause(begun.not_before - self._clock.now())
+            await self.pause(max(0.0, begun.not_before - self._clock.now()))
         await self._serve(request, is_recorded=False)
 
     async def serve_recorded(self, request: Recorded) -> None:

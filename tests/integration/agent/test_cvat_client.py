@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sam2_agent.adapters.cvat_client import CONNECT_SECONDS, MAX_RETRY_AFTER, READ_SECONDS, CVATClient
+from sam2_agent.adapters.cvat_client import CONNECT_SECONDS, READ_SECONDS, CVATClient
 from sam2_agent.adapters.cvat_queue import CVATQueue
+from sam2_agent.adapters.cvat_replies import MAX_RETRY_AFTER
 from sam2_agent.core.status import STUCK_SECONDS
 from sam2_agent.errors import AnswerRefused, CVATUnavailable, NotOurs
 from tests.cvat_standin.client import CVAT
