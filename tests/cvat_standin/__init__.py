@@ -41,7 +41,7 @@ How to control it: `/_standin/`, JSON both ways (models in `control_models`), wi
 | `POST tasks?spec=JSON` | a task from a zip archive of images (the body) |
 | `PUT tasks/{id}/assignees` | who may see a task besides its owner |
 | `GET functions`, `GET requests` | what exists, whoever may see it |
-| `POST functions/{id}/forget` | lose a function |
+| `POST functions/{id}/forget`, `.../restore` | lose a function; have it again |
 | `POST functions/{id}/cut-streams` | end its event streams, in order or by cutting connections |
 | `POST requests` | put anything into a queue, unchecked |
 | `POST requests/{id}/put-back` | take a request from its agent and offer it again at once, same or new id |

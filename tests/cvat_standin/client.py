@@ -166,6 +166,10 @@ class CVAT:
         """Lose a function; its event streams end, or stay open and silent."""
         self._control.call("POST", f"/functions/{function_id}/forget", Forgetting(end_streams=end_streams))
 
+    def restore_function(self, function_id: int) -> None:
+        """Have a lost function again under its id, with an empty queue."""
+        self._control.call("POST", f"/functions/{function_id}/restore")
+
     def list_late(self, seconds: float | None = None) -> None:
         """Keep functions made from now on out of lists, for a time or until `release_lists`."""
         self._control.call("PUT", "/lists", ListDelay(seconds=seconds))

@@ -13,7 +13,9 @@ from tests.cvat_standin.faults import (
     DropReply,
     DropRequest,
     Fault,
+    Redirect,
     Stall,
+    Trickle,
     TruncateReply,
     When,
 )
@@ -103,6 +105,18 @@ class FaultControl:
     ) -> ArmedFault:
         """Do what is asked, then cut the connection in the middle of the answer."""
         return self._set(TruncateReply(route=route, times=times, skip=skip, query=dict(query or {})))
+
+    def redirect(
+        self, route: str, location: str, *, status: int = 302, times: int | None = 1, skip: int = 0
+    ) -> ArmedFault:
+        """Send elsewhere instead of doing what is asked."""
+        return self._set(Redirect(route=route, location=location, status=status, times=times, skip=skip))
+
+    def trickle(
+        self, route: str, *, pieces: int, seconds: float, times: int | None = 1, skip: int = 0
+    ) -> ArmedFault:
+        """Send the answer's body in that many pieces, with a pause of real seconds before each."""
+        return self._set(Trickle(route=route, pieces=pieces, seconds=seconds, times=times, skip=skip))
 
     def stall(
         self,

@@ -66,6 +66,22 @@ class TruncateReply(_Fault):
     kind: Literal["truncate_reply"] = "truncate_reply"
 
 
+class Redirect(_Fault):
+    """Send elsewhere, as a proxy does that wants a login, or another address."""
+
+    kind: Literal["redirect"] = "redirect"
+    status: int = Field(default=302, ge=300, le=399)
+    location: str
+
+
+class Trickle(_Fault):
+    """Do what is asked; send the answer's body slowly: in that many pieces, with a pause before each."""
+
+    kind: Literal["trickle"] = "trickle"
+    pieces: int = Field(ge=1)
+    seconds: float = Field(gt=0, description="real ones, before each piece")
+
+
 class Stall(_Fault):
     """Wait, then behave: before doing anything, or between doing it and answering."""
 
@@ -75,7 +91,7 @@ class Stall(_Fault):
 
 
 Fault = Annotated[
-    AnswerStatus | AnswerIngress | DropRequest | DropReply | TruncateReply | Stall,
+    AnswerStatus | AnswerIngress | DropRequest | DropReply | TruncateReply | Redirect | Trickle | Stall,
     Field(discriminator="kind"),
 ]
 

@@ -37,6 +37,7 @@ class Functions:
     def __init__(self) -> None:
         self._ids = count(1)
         self._functions: dict[int, Function] = {}
+        self._removed: dict[int, Function] = {}
         self._released_up_to = 0
         self.list_delay: float | None = 0.0
         """Seconds until a function made from now on is listed; None: until `release`."""
@@ -65,8 +66,14 @@ class Functions:
 
     def remove(self, function_id: int) -> None:
         """Delete the function. Raises `ApiError` 404."""
-        self.get(function_id)
+        self._removed[function_id] = self.get(function_id)
         del self._functions[function_id]
+
+    def restore(self, function_id: int) -> None:
+        """Have a deleted function again, as after a restored backup. Raises `ApiError` 404."""
+        if function_id not in self._removed:
+            raise not_found("Function")
+        self._functions[function_id] = self._removed.pop(function_id)
 
     def listed(self, now: float) -> list[Function]:
         """The functions that lists contain at this instant, oldest first."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import parse_qsl
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.cvat_standin.faults import (
@@ -15,7 +15,9 @@ from tests.cvat_standin.faults import (
     DropReply,
     DropRequest,
     Fault,
+    Redirect,
     Stall,
+    Trickle,
     TruncateReply,
 )
 from tests.cvat_standin.journal import LogEntry
@@ -78,8 +80,8 @@ class Surroundings:
 
         if isinstance(fault, Stall) and fault.when == "before":
             await self._stall(fault)
-        if isinstance(fault, AnswerStatus | AnswerIngress):
-            if fault.when == "after":
+        if isinstance(fault, AnswerStatus | AnswerIngress | Redirect):
+            if not isinstance(fault, Redirect) and fault.when == "after":
                 await self._app(scope, receive, _discard)
             await _error(fault)(scope, receive, note_and_send)
         elif not isinstance(fault, DropRequest):
@@ -94,6 +96,8 @@ class Surroundings:
                 return _discard
             case TruncateReply():
                 return _first_half(send)
+            case Trickle():
+                return _in_pieces(send, fault)
             case Stall(when="after"):
                 return self._stalling(send, fault)
             case _:
@@ -127,7 +131,9 @@ class Surroundings:
                     await wait
 
 
-def _error(fault: AnswerStatus | AnswerIngress) -> Response:
+def _error(fault: AnswerStatus | AnswerIngress | Redirect) -> Response:
+    if isinstance(fault, Redirect):
+        return RedirectResponse(fault.location, fault.status)
     if isinstance(fault, AnswerIngress):
         page = _INGRESS_PAGE.format(status=fault.status, reason=_REASONS.get(fault.status, "Error"))
         return HTMLResponse(page, fault.status)
@@ -137,6 +143,22 @@ def _error(fault: AnswerStatus | AnswerIngress) -> Response:
 
 async def _discard(_message: Message) -> None:
     """Where a reply goes that nobody gets."""
+
+
+def _in_pieces(send: Send, fault: Trickle) -> Send:
+    """Send every part of the body slowly."""
+
+    async def send_slowly(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        body, step = message.get("body", b""), -(-len(message.get("body", b"")) // fault.pieces) or 1
+        for start in range(0, len(body), step):
+            await asyncio.sleep(fault.seconds)
+            await send({**message, "body": body[start : start + step], "more_body": True})
+        await send({**message, "body": b""})
+
+    return send_slowly
 
 
 def _first_half(send: Send) -> Send:

@@ -34,6 +34,12 @@ async def forget_function(request: Request) -> Response:
     return no_content()
 
 
+async def restore_function(request: Request) -> Response:
+    """Have a lost function again, with an empty queue."""
+    standin(request).functions.restore(request.path_params["id"])
+    return no_content()
+
+
 async def cut_streams(request: Request) -> Response:
     """End the event streams of a function's queue."""
     how = StreamCut.model_validate_json(await request.body())
@@ -122,6 +128,7 @@ async def advance_clock(request: Request) -> Response:
 
 ROUTES = [
     Route("/_standin/functions/{id:int}/forget", forget_function, methods=["POST"]),
+    Route("/_standin/functions/{id:int}/restore", restore_function, methods=["POST"]),
     Route("/_standin/functions/{id:int}/cut-streams", cut_streams, methods=["POST"]),
     Route("/_standin/requests", submit_request, methods=["POST"]),
     Route("/_standin/requests/{request}/put-back", put_back_request, methods=["POST"]),

@@ -43,6 +43,23 @@ def test_too_many_requests_say_when_to_come_again(world: World) -> None:
     assert world.call("GET", f"/api/functions/{world.function}").status == 200
 
 
+def test_a_call_may_be_sent_elsewhere(world: World) -> None:
+    world.cvat.faults.redirect(CREATE, "https://login.example.com/?rd=secret", status=307)
+    answer = world.call("POST", "/api/functions", tracker())
+    assert (answer.status, answer.headers["Location"]) == (307, "https://login.example.com/?rd=secret")
+    assert len(world.cvat.functions()) == 1
+
+
+def test_an_answer_may_come_slowly_but_whole(world: World) -> None:
+    path = f"/api/tasks/{world.task}/data/?type=frame&number=0&quality=original"
+    frame = world.call("GET", path).data
+    world.cvat.faults.trickle("GET /api/tasks/{id}/data/", pieces=5, seconds=0.02)
+    assert world.call("GET", path).data == frame
+    [_, slow] = world.cvat.log("GET /api/tasks/{id}/data/")
+    assert slow.milliseconds is not None
+    assert slow.milliseconds > 90
+
+
 def test_a_fault_can_wait_for_its_call(world: World) -> None:
     world.cvat.faults.status("* /api/tasks/**", 500, skip=1, query={"type": "frame"})
     frame = f"/api/tasks/{world.task}/data/?type=frame&quality=original&number="

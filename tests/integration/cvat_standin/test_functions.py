@@ -183,3 +183,5 @@ def test_the_server_may_forget_a_function(cvat: CVAT, call: Caller) -> None:
     cvat.forget_function(function)
     assert call("GET", f"/api/functions/{function}").status == 404
     assert listed(call) == []
+    cvat.restore_function(function)
+    assert call("GET", f"/api/functions/{function}").status == 200
