@@ -1,1 +1,1 @@
-"""The agent in virtual time, with faults at every await; `python -m tests.simulation` runs seeds of it."""
+"""The real agent in a simulated world: seeded, deterministic, in virtual time (see README.md)."""

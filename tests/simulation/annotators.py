@@ -1,0 +1,148 @@
+"""Annotators: they run actions of CVAT's page, and compare every answer with the undisturbed one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from sam2_agent.core.requests import Category
+from tests.simulation.cvat import CVAT, Complaint
+from tests.simulation.reference import Drawn, ShapeJson, Walk
+from tests.simulation.tasks import FRAMES, HEIGHT, WIDTH
+from tests.simulation.trace import Trace
+from tests.simulation.witness import Witness
+
+ATTEMPTS = 60
+"""How often an annotator runs a failing action again before giving up on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a track is: the frame, the states that CVAT handed back, and the undisturbed tracks."""
+
+    frame: int
+    states: tuple[str, ...]
+    walks: tuple[Walk, ...]
+
+
+@dataclass(slots=True)
+class Annotator:
+    """Somebody at CVAT's annotation page; `expected` and `got` have a row of shapes for each frame asked for."""
+
+    name: str
+    rng: Random
+    cvat: CVAT
+    witness: Witness
+    trace: Trace
+    pause: float
+    """Seconds between two of its calls, on average."""
+    compare: bool
+    """Whether answers are known beforehand; else only that there is one."""
+    category: Category = "interactive"
+    expected: list[list[object]] = field(default_factory=list)
+    got: list[list[object]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    done: bool = False
+
+    async def work(self, actions: int) -> None:
+        """Track objects, that many times; now and then correct one and run again from there."""
+        await self._think()
+        for _ in range(actions):
+            task = self.rng.choice(list(FRAMES))
+            first = self.rng.randrange(FRAMES[task] - 1)
+            objects = [self._draw() for _ in range(self.rng.choice((1, 1, 2, 3)))]
+            moves = self._moves(FRAMES[task], first)
+            await self._action(task, first, objects, moves)
+            if self.rng.random() < 0.3:
+                objects[self.rng.randrange(len(objects))] = self._draw()
+                again = self.rng.randrange(FRAMES[task] - 1)
+                await self._action(task, again, objects, self._moves(FRAMES[task], again))
+        self.done = True
+
+    async def _action(
+        self, task: int, first: int, objects: list[Drawn], moves: list[tuple[int, int]]
+    ) -> None:
+        """Run an action until it has an answer for each of its frames."""
+        for _ in range(ATTEMPTS):
+            expected: list[list[object]] = []
+            got: list[list[object]] = []
+            try:
+                await self._try(task, first, objects, moves, expected, got)
+            except Complaint as complaint:
+                self.complaints.append(str(complaint))
+                self.trace.note(self.name, f"is told: {complaint}")
+                if self.witness.calm_since is not None and self._asked_in_calm:
+                    self.witness.complain(f"{self.name} is told in calm times: {complaint}")
+                await self._think()
+                continue
+            self.expected += expected
+            self.got += got
+            return
+        self.expected += [[None] * len(objects)] * len(moves)
+
+    async def _try(
+        self,
+        task: int,
+        first: int,
+        objects: list[Drawn],
+        moves: list[tuple[int, int]],
+        expected: list[list[object]],
+        got: list[list[object]],
+    ) -> None:
+        begin = {"task": task, "frame": first, "shapes": [drawn.to_json() for drawn in objects]}
+        answer = await self._ask({"type": "init_tracking", **begin})
+        walks = tuple(Walk.begin(task, FRAMES[task], first, drawn) for drawn in objects)
+        positions = [Position(first, tuple(answer["states"]), walks)]
+        for back, frame in moves:
+            here = positions[max(0, len(positions) - 1 - back)]
+            answer = await self._ask(
+                {"type": "track", "task": task, "frame": frame, "states": list(here.states)}
+            )
+            walks = tuple(walk.on(frame) for walk in here.walks)
+            wanted: list[ShapeJson] = [walk.shape for walk in walks]
+            expected.append(list(wanted if self.compare else answer["shapes"]))
+            got.append(list(answer["shapes"]))
+            if expected[-1] != got[-1]:
+                self.witness.complain(f"{self.name} got a wrong mask on frame {frame}")
+            positions.append(Position(frame, tuple(answer["states"]), walks))
+
+    async def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
+        await self._think()
+        self._asked_in_calm = self.witness.calm_since is not None
+        return await self.cvat.run(self.name, self.category, params)
+
+    _asked_in_calm: bool = False
+
+    async def _think(self) -> None:
+        await asyncio.sleep(self.rng.expovariate(1 / self.pause))
+
+    def _draw(self) -> Drawn:
+        x1, y1 = self.rng.randrange(WIDTH - 3), self.rng.randrange(HEIGHT - 3)
+        x2, y2 = self.rng.randint(x1 + 1, WIDTH), self.rng.randint(y1 + 1, HEIGHT)
+        return Drawn(self.rng.choice(("mask", "rectangle")), (x1, y1, x2, y2))
+
+    def _moves(self, frames: int, first: int) -> list[tuple[int, int]]:
+        """The frames to track: each with how many answers back its states are from.
+
+        Mostly the next frame from the newest states; sometimes the same request again, a step back, a frame
+        left out, a frame before.
+        """
+        moves: list[tuple[int, int]] = []
+        line = [first]
+        for _ in range(self.rng.randint(6, 12)):
+            drawn = self.rng.random()
+            back = 0
+            if drawn < 0.08 and len(line) > 1:
+                back = 1
+            elif drawn < 0.16:
+                back = self.rng.randrange(len(line))
+            here = line[len(line) - 1 - back]
+            frame = here + 1 if self.rng.random() < 0.9 else self.rng.randrange(frames)
+            if back == 1:
+                frame = line[-1]
+            frame %= frames
+            moves.append((back, frame))
+            line.append(frame)
+        return moves
