@@ -128,12 +128,15 @@ class Serving:
         ar_id = request.assignment.ar_id
         turn_began_at = self._clock.now()
         outcome: str | None = None
+        leaving = False
         while True:
             self._status.moved()
             try:
                 if not begun.is_recorded:
                     await self._store.record(ar_id, request.dump())
                     begun.is_recorded = True
+                if leaving:
+                    return "left"
                 if outcome is None:
                     outcome, tell = await self._decide(request)
                 self._keeper.token()
@@ -144,7 +147,7 @@ class Serving:
                     "A request is left to the lease's holder", extra={"request": ar_id, "why": str(lost)}
                 )
                 self._keeper.doubt()
-                return "left"
+                begun.is_recorded, leaving = False, True  # what lost the lease may have lost the record too
             except NotOurs as gone:
                 log.info("CVAT no longer takes an answer", extra={"request": ar_id, "why": str(gone)})
                 outcome = "not_ours"
