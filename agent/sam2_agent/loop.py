@@ -24,6 +24,7 @@ from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Compute, Events, Frames, Queue, Store
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.requests import CATEGORIES, Category, Recorded
+from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serving import Serving
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Status
@@ -225,10 +226,11 @@ def _answering(
     world: World, behind: WriteBehind, shape_types: frozenset[ShapeType], patience: Patience
 ) -> Answering:
     recent = Recent()
-    footage = Footage(world.frames, world.tracker, world.compute, recent)
+    compute = SecondChance(world.compute, recent)
+    footage = Footage(world.frames, world.tracker, compute, recent)
     tracks = Tracks(
         tracker=world.tracker,
-        compute=world.compute,
+        compute=compute,
         footage=footage,
         store=world.store,
         behind=behind,

@@ -36,6 +36,10 @@ class LRU(Generic[K, V]):
         while len(self._items) > self._capacity:
             self._items.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pointer:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sam2_agent.adapters.call_threads import CallThreads
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
@@ -18,6 +19,7 @@ from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
+from sam2_agent.core.ports import Clock
 from sam2_agent.core.status import Status
 from sam2_agent.loop import Agent, World
 from tests.integration.agent.agent_process import PREFIX
@@ -37,9 +39,11 @@ class InProcessAgent:
         holder: str = "pod-a",
         patience: Patience | None = None,
         redis_seconds: float = 10.0,
+        silence: float = 20.0,
+        clock: Clock | None = None,
         tracker: ToyTracker | None = None,
     ) -> None:
-        self.clock = BootClock()
+        self.clock = clock or BootClock()
         self.status = Status("test", self.clock)
         self.metrics = Metrics(self.status)
         self.tracker = tracker or ToyTracker()
@@ -53,6 +57,7 @@ class InProcessAgent:
             organization="",
             ca_file=None,
             on_answer=lambda: self.status.answered("CVAT"),
+            silence=silence,
         )
         self._function = function
         self._ready = threading.Event()
@@ -94,6 +99,7 @@ class InProcessAgent:
             self._failure = error
 
     async def _run(self) -> None:
+        asyncio.get_running_loop().set_default_executor(CallThreads())
         compute = ModelThread()
         store = RedisStore(
             connect(self._redis_url, None, answer_seconds=self._redis_seconds),
