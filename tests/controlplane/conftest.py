@@ -6,31 +6,27 @@ import itertools
 import os
 import secrets
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kubernetes
 import pytest
-import yaml
 
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
-from tests.cvat_standin.client import wait_for
+from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.fixtures import cvat
-from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.cvat_standin.client import CVAT
+    from tests.redis_server import RedisServer
 
 __all__ = ["control_plane", "cvat"]
-
-REPOSITORY = Path(__file__).parents[2]
-ADMIN_PASSWORD = "admin-password"
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +38,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def cluster(control_plane: RunningControlPlane) -> RunningControlPlane:
     """The control plane, with the CRD."""
-    for document in yaml.safe_load_all((REPOSITORY / "crds/sam2trackers.yaml").read_text()):
-        control_plane.kubectl.apply(document)
-    listed = ("get", "--raw", "/apis/sam2.dev/v1alpha1/sam2trackers")
-    wait_for(lambda: control_plane.kubectl.run(*listed).returncode == 0, "SAM2Trackers to be served")
+    apply_crd(control_plane.kubectl)
     return control_plane
 
 
@@ -71,15 +64,9 @@ def namespace(cluster: RunningControlPlane) -> Iterator[Namespace]:
 
 @pytest.fixture
 def acl_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis as the chart installs it: users in a file, one of them the administrator."""
-    users = tmp_path / "users.acl"
-    users.write_text(f"user default on nopass ~* &* +@all\nuser admin on >{ADMIN_PASSWORD} ~* &* +@all\n")
-    server = RedisServer(tmp_path, "--aclfile", str(users))
-    server.start()
-    try:
+    """A Redis as the chart installs it."""
+    with redis_with_users(tmp_path) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture

@@ -46,6 +46,10 @@ class MovableClock:
     def advance(self, seconds: float) -> None:
         self._offset += timedelta(seconds=seconds)
 
+    def set(self, seconds: float) -> None:
+        """Be this much ahead of the machine."""
+        self._offset = timedelta(seconds=seconds)
+
 
 class OperatorKilledError(BaseException):
     """The operator's process ended here; nothing of it may catch this."""
@@ -102,11 +106,13 @@ class Operator:
     restarts: int = 0
 
     @classmethod
-    def start(cls, settings: Settings, api: KubeApi, store: RedisStateStore) -> Operator:
+    def start(
+        cls, settings: Settings, api: KubeApi, store: RedisStateStore, instance: str = "operator-0"
+    ) -> Operator:
         clock = MovableClock()
-        kube = Kube(api, clock, settings.namespaces, "operator-0")
+        kube = Kube(api, clock, settings.namespaces, instance)
         world = wiring.World(kube, kube, SdkCvat(), store, HttpAgents(clock), clock, OperatorMetrics())
-        return cls(settings, world, clock, wiring.reconciler(settings, world, "operator-0"))
+        return cls(settings, world, clock, wiring.reconciler(settings, world, instance))
 
     def restart(self, fuse: Fuse | None = None) -> None:
         self.restarts += 1
@@ -220,6 +226,8 @@ class SpeakingAgent(AbstractContextManager["SpeakingAgent"]):
         agent = self
 
         class Handler(BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True
+
             def do_GET(self) -> None:
                 body = json.dumps(agent.status).encode()
                 self.send_response(200)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from tests.controlplane.conftest import ADMIN_PASSWORD, REPOSITORY
+from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
 from tests.cvat_standin.client import CVAT, wait_for
 
 if TYPE_CHECKING:
