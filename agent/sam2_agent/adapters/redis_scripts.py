@@ -33,7 +33,7 @@ return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 """
 
 # KEYS: lease, records.  ARGV: token, milliseconds to live, then for each record its data and the bytes that
-# it may replace.
+# it may replace; an empty record, which nobody writes, it always may.
 # Gives for each record false where the data was written, else what stands.
 PUBLISH = """#!lua
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -43,7 +43,7 @@ local standing = {}
 for i = 2, #KEYS do
   local data, damaged = ARGV[2 * i - 1], ARGV[2 * i]
   local found = redis.call('GET', KEYS[i])
-  if found and not (damaged ~= '' and found == damaged) then
+  if found and found ~= damaged then
     redis.call('PEXPIRE', KEYS[i], ARGV[2])
     standing[i - 1] = found
   else

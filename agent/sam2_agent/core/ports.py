@@ -92,7 +92,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A record to write if there is none; `damaged` are bytes that it may replace."""
+    """A record to write if there is none, or an empty one; `damaged` are bytes that it may replace."""
 
     key: Key
     data: bytes
