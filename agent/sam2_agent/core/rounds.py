@@ -6,7 +6,8 @@ afterwards is the answer, also where it is another's.  Memories are written behi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sam2_agent.core.behind import Aftermath, WriteBehind
 from sam2_agent.core.footage import Footage
@@ -22,6 +23,18 @@ from sam2_agent.errors import RequestRefused
 
 MEMORIES_KEPT = MEMORY_FRAMES + 2
 """Memories of a track kept in Redis besides the prompt's: what is read while the last two are written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taken:
+    """A step of a track that was just published, and the steps whose memory nobody needs any more."""
+
+    track: Progress
+    index: int
+    gone: Collection[int]
+
+    def name(self, index: int) -> str:
+        return self.track.steps.name(index)
 
 
 class Rounds:
@@ -59,7 +72,7 @@ class Rounds:
         self._events.computed(len(tracks))
         answers = await self._publish(tracks, [record for record, _ in computed], token)
         taken = [
-            (track, self._take(track, answer, memory))
+            self._take(track, answer, memory)
             for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True)
         ]
         await self._leave(taken)
@@ -101,32 +114,31 @@ class Rounds:
                 standing[place] = self._survivors.read_answer(tracks[place], tracks[place].todo[0], data)
         return [answer for answer in standing if answer is not None]
 
-    def _take(self, track: Progress, answer: Answer, memory: Memory) -> int:
-        """Make what was published known to later steps; return which step it was."""
+    def _take(self, track: Progress, answer: Answer, memory: Memory) -> _Taken:
+        """Make what was published known to later steps."""
         name, index = track.next_name, track.todo.pop(0)
         pointer = Pointer(answer.pointer, answer.score)
         track.pointers[index], track.memories[index] = pointer, memory
         self._recent.pointers.put(name, pointer)
         self._recent.memories.put(name, memory)
-        if index > MEMORIES_KEPT:
-            track.memories.pop(index - MEMORIES_KEPT, None)
+        # The one that this step puts out of reach, and what was restored only to restore others.
+        gone = {i for i in (index - MEMORIES_KEPT, *track.memories) if 0 < i <= index - MEMORIES_KEPT}
+        for i in gone:
+            track.memories.pop(i, None)
         if index == track.steps.last:
             track.newest = answer
-        return index
+        return _Taken(track, index, gone)
 
-    async def _leave(self, done: Sequence[tuple[Progress, int]]) -> None:
+    async def _leave(self, done: Sequence[_Taken]) -> None:
         """Have the memories of the steps just taken written behind the answer."""
         aftermath = Aftermath(
-            memories=[(track.steps.name(index), track.memories[index]) for track, index in done],
+            memories=[(each.name(each.index), each.track.memories[each.index]) for each in done],
             used=[
-                Key(kind, track.steps.name(i))
-                for track, index in done
-                if index
-                for kind, i in records_read(index)
+                Key(kind, each.name(i)) for each in done if each.index for kind, i in records_read(each.index)
             ],
-            gone=[track.steps.name(i - MEMORIES_KEPT) for track, i in done if i > MEMORIES_KEPT],
+            gone=[each.name(i) for each in done for i in each.gone],
         )
-        if any(track.todo for track, _ in done):
+        if any(each.track.todo for each in done):
             await self._behind.put(aftermath)
         else:
             self._behind.put_now(aftermath)
