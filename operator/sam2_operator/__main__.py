@@ -73,6 +73,7 @@ async def operate(settings: Settings) -> None:
                 await asyncio.gather(sweep, return_exceptions=True)
                 await driver.stop()
                 world.cvat.close()
+                world.store.close()
 
 
 def main(arguments: list[str] | None = None) -> int:

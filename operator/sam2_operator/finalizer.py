@@ -134,11 +134,15 @@ class Finalizer:
             # No agent ever ran with it, or the Secret is gone for good: its keys expire by themselves.
             return None
         uid = tracker.metadata.uid
-        try:
-            count = self.store.purge(sources.state, naming.key_prefix(uid))
-        except OperatorError as error:
-            return Problem("Deleting", f"The tracks {naming.key_prefix(uid)}* cannot be deleted: {error}")
-        log.info("%s: deleted %d keys in Redis", tracker.key, count)
+        # A tracker that was moved to a Redis of its own may have left keys and a user in the operator's.
+        managed = self.store.managed(uid)
+        places = [sources.state, *([managed] if managed is not None and managed != sources.state else [])]
+        for place in places:
+            try:
+                count = self.store.purge(place, naming.key_prefix(uid))
+            except OperatorError as error:
+                return Problem("Deleting", f"The tracks {naming.key_prefix(uid)}* cannot be deleted: {error}")
+            log.info("%s: deleted %d keys in Redis", tracker.key, count)
         return None
 
     def _wait(self, tracker: Tracker, problem: Problem, until: str) -> None:

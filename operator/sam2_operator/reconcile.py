@@ -172,7 +172,8 @@ class Reconciler:
         try:
             if state.managed_user is not None:
                 self.store.ensure_user(tracker.metadata.uid)
-            self.store.ping(state)
+            else:
+                self.store.ping(state)
         except OperatorError as error:
             return Problem(error.reason, str(error))
         return None
@@ -202,10 +203,21 @@ class Reconciler:
             self.applied.note(tracker.key, action, self.kube.apply(action.wanted))
         elif isinstance(action, Delete):
             log.info("%s: deleting %s: %s", tracker.key, action.kind, action.why)
+            if action.kind == "Secret" and not self._forget_user(tracker):
+                return False
             self.kube.delete(action.kind, action.live)
         else:
             log.info("%s: deleting the pod (force: %s): %s", tracker.key, action.force, action.why)
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
+        return True
+
+    def _forget_user(self, tracker: Tracker) -> bool:
+        """Delete the user of Redis that the Secret is for; until that is done, the Secret stays."""
+        try:
+            self.store.forget_user(tracker.metadata.uid)
+        except OperatorError as error:
+            log.warning("%s: its user of Redis is no longer needed but not deleted: %s", tracker.key, error)
+            return False
         return True
 
     def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:

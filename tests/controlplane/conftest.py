@@ -70,11 +70,13 @@ def acl_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def store(acl_redis: RedisServer) -> RedisStateStore:
+def store(acl_redis: RedisServer) -> Iterator[RedisStateStore]:
     url = f"redis://admin@127.0.0.1:{acl_redis.port}/0"
-    return RedisStateStore(
+    connected = RedisStateStore(
         Administrator(url, password=lambda: ADMIN_PASSWORD, ca_pem=lambda: None, manages_users=True)
     )
+    yield connected
+    connected.close()
 
 
 @pytest.fixture

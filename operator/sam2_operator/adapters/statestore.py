@@ -1,7 +1,8 @@
 """Redis: the one installed with the operator, where each tracker gets a user of its own, and users' own.
 
 A tracker's password is derived from the administrator's, so that it can always be made again and is stored
-nowhere but in the Secret that its agent mounts.
+nowhere but in the Secret that its agent mounts. Connections are kept and shared, so that looking at a tracker
+costs Redis no more than the commands.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
+from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sam2_operator.adapters.tls import tls_context
 from sam2_operator.core.naming import key_prefix, state_user
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0
 _SCAN_COUNT = 500
+_MAX_CLIENTS = 256
 
 COMMANDS = (
     *("get", "set", "del", "incr", "pttl", "pexpire", "getex"),
@@ -55,6 +61,7 @@ class RedisStateStore:
     def __init__(self, administrator: Administrator | None) -> None:
         self._administrator = administrator
         self._canonical_rules: str | None = None
+        self._clients = _Clients()
 
     def managed(self, uid: str) -> StateAccess | None:
         """Give a tracker's own access to the Redis installed with the operator; None if there is none."""
@@ -73,7 +80,7 @@ class RedisStateStore:
         user, prefix = state_user(uid), key_prefix(uid)
         password = self._password(administrator, uid)
         digest = hashlib.sha256(password.encode()).hexdigest()
-        with _connected(self._admin_access(administrator)) as client:
+        with self._clients.connected(self._admin_access(administrator)) as client:
             found = _acl(client, "GETUSER", user)
             if found is not None and self._is_right(_pairs(found), digest, prefix):
                 return
@@ -84,20 +91,31 @@ class RedisStateStore:
 
     def ping(self, access: StateAccess) -> None:
         """Ask Redis for a sign of life, as the tracker's agent would."""
-        with _connected(access) as client:
+        with self._clients.connected(access) as client:
             client.ping()
+
+    def forget_user(self, uid: str) -> None:
+        """Delete the tracker's user, if there is one; its keys stay until they expire."""
+        administrator = self._administrator
+        if administrator is None or not administrator.manages_users:
+            return
+        with self._clients.connected(self._admin_access(administrator)) as client:
+            _delete_user(client, state_user(uid))
 
     def purge(self, access: StateAccess, prefix: str) -> int:
         """Delete all keys of a tracker and its user; give the number of keys."""
         administrator = self._administrator
-        managed = access.managed_user is not None and administrator is not None
-        with _connected(self._admin_access(administrator) if managed and administrator else access) as client:
-            count = 0
-            for keys in _batches(client.scan_iter(match=f"{_literal(prefix)}*", count=_SCAN_COUNT)):
-                count += int(client.unlink(*keys))
-            if managed and _acl(client, "DELUSER", str(access.managed_user)):
-                _save(client)
-        return count
+        if access.managed_user is not None and administrator is not None:
+            with self._clients.connected(self._admin_access(administrator)) as client:
+                count = _delete_keys(client, prefix)
+                _delete_user(client, access.managed_user)
+                return count
+        with self._clients.connected(access) as client:
+            return _delete_keys(client, prefix)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._clients.close()
 
     def _is_right(self, found: dict[str, Any], digest: str, prefix: str) -> bool:
         """Compare with what is wanted; how Redis writes the rules is known only after they were set once."""
@@ -123,28 +141,50 @@ class RedisStateStore:
         return StateAccess(url, administrator.ca_pem())
 
 
-@contextmanager
-def _connected(access: StateAccess) -> Iterator[redis.Redis]:
-    """Connect for a moment and translate what goes wrong."""
-    client = _client(access)
-    where = _without_login(access.url)
-    try:
-        yield client
-    except redis.BusyLoadingError as error:
-        raise StateStoreError(f"Redis at {where} is loading its data; it is tried again.") from error
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise StateStoreRefusedError(
-            f"Redis at {where} refuses the user or password: {error}. Correct the URL in the Secret."
-        ) from error
-    except redis.ResponseError as error:
-        raise StateStoreRefusedError(f"Redis at {where} refuses: {error}.") from error
-    except (redis.RedisError, OSError, ssl.SSLError) as error:
-        raise StateStoreError(
-            f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
-            "policies."
-        ) from error
-    finally:
-        client.close()
+class _Clients:
+    """A client for each access, with its pool of connections; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._clients: OrderedDict[StateAccess, redis.Redis] = OrderedDict()
+
+    @contextmanager
+    def connected(self, access: StateAccess) -> Iterator[redis.Redis]:
+        """Lend a client and translate what goes wrong."""
+        client = self._of(access)
+        where = _without_login(access.url)
+        try:
+            yield client
+        except redis.BusyLoadingError as error:
+            raise StateStoreError(f"Redis at {where} is loading its data; it is tried again.") from error
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            raise StateStoreRefusedError(
+                f"Redis at {where} refuses the user or password: {error}. Correct the URL in the Secret."
+            ) from error
+        except redis.ResponseError as error:
+            raise StateStoreRefusedError(f"Redis at {where} refuses: {error}.") from error
+        except (redis.RedisError, OSError, ssl.SSLError) as error:
+            raise StateStoreError(
+                f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
+                "policies."
+            ) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            clients, self._clients = self._clients, OrderedDict()
+        for client in clients.values():
+            client.close()
+
+    def _of(self, access: StateAccess) -> redis.Redis:
+        """Give the client of an access; the least recently used are closed when there are many."""
+        with self._lock:
+            client = self._clients.pop(access, None) or _client(access)
+            self._clients[access] = client
+            surplus = [self._clients.popitem(last=False)[1]] if len(self._clients) > _MAX_CLIENTS else []
+        for old in surplus:
+            old.close()
+        return client
 
 
 def _client(access: StateAccess) -> redis.Redis:
@@ -163,6 +203,9 @@ def _client(access: StateAccess) -> redis.Redis:
             decode_responses=True,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
+            retry=Retry(
+                NoBackoff(), 1
+            ),  # for a kept connection that broke meanwhile; the rest is the driver's
             **options,
         )
         client.connection_pool.make_connection()  # connects to nothing yet, but reads all of the URL
@@ -175,6 +218,18 @@ def _client(access: StateAccess) -> redis.Redis:
 
 def _acl(client: Any, *arguments: str) -> Any:
     return client.execute_command("ACL", *arguments)
+
+
+def _delete_keys(client: redis.Redis, prefix: str) -> int:
+    count = 0
+    for keys in _batches(client.scan_iter(match=f"{_literal(prefix)}*", count=_SCAN_COUNT)):
+        count += int(client.unlink(*keys))
+    return count
+
+
+def _delete_user(client: redis.Redis, user: str) -> None:
+    if _acl(client, "DELUSER", user):
+        _save(client)
 
 
 def _save(client: redis.Redis) -> None:

@@ -14,7 +14,7 @@ from sam2_operator.core.timestamps import parse
 from sam2_operator.core.workload import stateful_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.placement import Defaults
@@ -97,7 +97,16 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
         workload = stateful_set(tracker, wishes.function_id, wishes.defaults, wishes.restart_digest)
         wanted.append((workload, children.workload.stateful_set))
     changes = [action for each, live in wanted for action in _change(tracker, each, live)]
+    if _agent_may_use_the_old(changes, children.workload):
+        changes = [each for each in changes if not (isinstance(each, Delete) and each.kind == "Secret")]
     return [*changes, *_pod_changes(tracker, children, wishes, now)]
+
+
+def _agent_may_use_the_old(changes: Iterable[Action], workload: Workload) -> bool:
+    """Whether there is, or may be, a pod of other settings than those that are wanted now."""
+    if any(isinstance(each, Apply) and each.wanted["kind"] == "StatefulSet" for each in changes):
+        return workload.stateful_set is not None
+    return workload.pod is not None and not workload.current
 
 
 def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) -> Iterator[Action]:

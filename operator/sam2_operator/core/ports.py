@@ -111,13 +111,19 @@ class StateStore(Protocol):
         """Give a tracker's own access to the Redis installed with the operator; None if there is none."""
 
     def ensure_user(self, uid: str) -> None:
-        """Make the tracker's user of that Redis what it should be."""
+        """Make the tracker's user of that Redis what it should be; a sign of life of that Redis, too."""
+
+    def forget_user(self, uid: str) -> None:
+        """Delete the tracker's user of that Redis, if there is one."""
 
     def ping(self, access: StateAccess) -> None:
         """Ask Redis for a sign of life, as the tracker's agent would."""
 
     def purge(self, access: StateAccess, prefix: str) -> int:
         """Delete all keys of a tracker and its user; give the number of keys."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
 
 class Agents(Protocol):

@@ -11,6 +11,7 @@ Prints what went wrong with the command that repeats it, and a table; exit statu
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -82,7 +83,7 @@ def _standing() -> Iterator[Bench]:
         tempfile.TemporaryDirectory() as folder,
         serving_in_thread() as url,
         closing(CVAT(url)) as cvat,
-        SpeakingAgent("127.250.0.1") as agent,
+        SpeakingAgent(f"127.250.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}") as agent,
         redis_with_users(Path(folder)) as redis,
     ):
         apply_crd(plane.kubectl)

@@ -42,7 +42,8 @@ class Scene:
         self.api.call("POST", f"/api/v1/namespaces/{self.namespace}/secrets", body=secret)
 
     def apply(self, **spec: Any) -> None:
-        """Apply the tracker, as kubectl would."""
+        """Apply the tracker, as kubectl would; its function is one that others could have made as well."""
+        spec["function"] = {"visibility": "public", **spec.get("function", {})}
         manifest = tracker_manifest(self.namespace, self.cvat_url, TRACKER, **spec)
         self.api.apply(self._tracker, manifest, manager="user")
 

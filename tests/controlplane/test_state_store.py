@@ -1,0 +1,99 @@
+"""Redis as the operator meets it: asked politely, left tidy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cvat_standin.client import CVAT, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+    from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.controlplane
+
+
+def connections_received(redis: RedisServer) -> int:
+    with redis.client() as client:
+        return int(client.info("stats")["total_connections_received"])
+
+
+def users(redis: RedisServer) -> list[str]:
+    with redis.client() as client:
+        return [user for user in client.acl_users() if user.startswith("s2t-")]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_reconciling_opens_no_connection_each_time(
+    annotation: CVAT, namespace: Namespace, operator: Operator, *, acl_redis: RedisServer, own: bool
+) -> None:
+    state: dict[str, Any] = {"state": {"url": acl_redis.url}} if own else {}
+    namespace.apply_tracker(annotation.url, **state)
+    operator.settle(namespace.name)
+    before = connections_received(acl_redis)
+    operator.settle(namespace.name, times=5)
+    assert connections_received(acl_redis) == before + 1  # the one that asks
+
+
+def test_a_connection_that_broke_is_no_reason_to_complain(
+    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    acl_redis.kill()
+    acl_redis.start()
+    operator.reconcile(namespace.name)
+    assert namespace.condition("StateStoreReachable")["status"] == "True"
+
+
+def test_a_tracker_that_moves_to_another_redis_leaves_no_user_behind(
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    *,
+    acl_redis: RedisServer,
+    agent: Callable[[], SpeakingAgent],
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    assert len(users(acl_redis)) == 1
+    wait_for(lambda: namespace.exists("pod", "cars-agent-0"), "the pod")
+    # Only a kubelet ends a pod that has a finalizer of somebody's: until then its agent needs its user.
+    namespace.patch("pod", "cars-agent-0", {"metadata": {"finalizers": ["example.com/still-serving"]}})
+    namespace.apply_tracker(annotation.url, state={"url": f"redis://127.0.0.1:{acl_redis.port}/1"})
+    operator.settle(namespace.name)
+    assert len(users(acl_redis)) == 1
+    assert namespace.exists("secret", "cars-state")
+    namespace.patch("pod", "cars-agent-0", {"metadata": {"finalizers": None}})
+
+    def tidy() -> bool:
+        operator.reconcile(namespace.name)
+        return users(acl_redis) == [] and not namespace.exists("secret", "cars-state")
+
+    wait_for(tidy, "the user and its Secret to go")
+
+
+def test_a_tracker_that_moved_and_ends_leaves_nothing_in_either_redis(
+    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    uid = namespace.get("s2t", "cars")["metadata"]["uid"]
+    with acl_redis.client() as client:
+        client.set(f"s2t:{{{uid}}}:answer", "mine")
+    namespace.apply_tracker(annotation.url, state={"url": f"redis://127.0.0.1:{acl_redis.port}/1"})
+    operator.reconcile(namespace.name)
+    namespace.delete("s2t", "cars", "--wait=false")
+
+    def gone() -> bool:
+        operator.reconcile(namespace.name)
+        return not namespace.exists("s2t", "cars")
+
+    wait_for(gone, "the tracker's end")
+    assert users(acl_redis) == []
+    with acl_redis.client() as client:
+        assert client.keys() == []
