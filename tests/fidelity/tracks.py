@@ -36,14 +36,19 @@ def box_prompt(clip: Clip, obj: int, frame: int = 0) -> BoxPrompt:
     return BoxPrompt((float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0))
 
 
-def propagate(predictor: Any, clip: Clip, prompt: Prompt, start: int = 0) -> list[Logits]:
-    """Logits at video resolution for one object, from frame `start` on, by `SAM2VideoPredictor` alone."""
+def propagate(predictor: Any, clip: Clip, prompts: Sequence[Prompt], start: int = 0) -> list[list[Logits]]:
+    """Logits at video resolution, object by object, from frame `start` on, by `SAM2VideoPredictor` alone.
+
+    It tracks the objects of one inference state one by one, each from its own records.
+    """
     state = predictor.init_state(str(clip.folder))
-    if isinstance(prompt, MaskPrompt):
-        predictor.add_new_mask(state, start, 1, prompt.mask)
-    else:
-        predictor.add_new_points_or_box(state, start, 1, box=np.array(prompt.box, np.float32))
-    return [logits[0, 0].numpy() for _, _, logits in predictor.propagate_in_video(state)]
+    for obj, prompt in enumerate(prompts):
+        if isinstance(prompt, MaskPrompt):
+            predictor.add_new_mask(state, start, obj, prompt.mask)
+        else:
+            predictor.add_new_points_or_box(state, start, obj, box=np.array(prompt.box, np.float32))
+    frames = [logits[:, 0].numpy() for _, _, logits in predictor.propagate_in_video(state)]
+    return [[frame[obj] for frame in frames] for obj in range(len(prompts))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def context(tracker: Sam2Tracker, stored: Sequence[Stored], index: int, window: 
 
 def same_bits(ours: Sequence[Logits], theirs: Sequence[Logits]) -> bool:
     """Whether two tracks have exactly the same logits on the same number of frames."""
-    return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
+    return [frame.tobytes() for frame in ours] == [frame.tobytes() for frame in theirs]
 
 
 def one_thread() -> None:
