@@ -177,8 +177,8 @@ class Agent:
             self._ask_at = self._world.clock.now() + self._patience.poll
 
     def _look_into_inbox(self, recorded: int | None) -> None:
-        """Wake the worker where more requests are recorded than it has in hand."""
-        if recorded is None or recorded > self._serving.in_hand:
+        """Wake the worker where more requests are recorded, or were left, than it has in hand."""
+        if recorded is None or max(recorded, self._serving.begun) > self._serving.in_hand:
             self._inbox = True
             self._work.ring()
 
@@ -203,7 +203,7 @@ class Agent:
         return False
 
     async def _serve_inbox(self) -> bool:
-        """Finish what a predecessor, or an agent without the lease, recorded."""
+        """Finish what a predecessor, or an agent without the lease, recorded, and what was left here."""
         try:
             recorded = await self._world.store.recorded()
         except Unavailable:
@@ -219,7 +219,10 @@ class Agent:
                 await self._world.store.forget(ar_id)
                 continue
             await self._serving.serve_recorded(request)
-        return bool(recorded)
+        for request in (left := self._serving.left(besides=recorded)):
+            if not self._stopping.is_set():
+                await self._serving.serve(request)
+        return bool(recorded or left)
 
 
 def _answering(

@@ -8,6 +8,7 @@ slower than that, the waiting one is dropped.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from sam2_agent.core.ports import Compute, Events, Key, Store
 from sam2_agent.core.records import dump_memory
 from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class WriteBehind:
             try:
                 memories = await self._compute(self._dump, aftermath.memories)
                 await self._store.remember(memories, aftermath.used, aftermath.gone)
-            except Unavailable:
+            except Unavailable as trouble:
+                self._events.unavailable(trouble.reason)
                 self._events.memories_dropped(len(aftermath.memories))
+                log.warning("Memories were not written: %s", trouble, extra={"reason": trouble.reason})
             finally:
                 self._waiting.task_done()
 

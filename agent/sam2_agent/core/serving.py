@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from random import Random
 
@@ -47,8 +47,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Begun:
-    """When this agent began on a request, when it may try it again, and whether it is recorded."""
+    """A request that this agent began: since when, when it may try it again, and whether it is recorded."""
 
+    request: Recorded
     at: float
     backoff: Backoff
     not_before: float
@@ -105,18 +106,37 @@ class Serving:
         elif self._clock.now() >= begun.not_before:
             await self._serve(request, is_recorded=True)
 
+    @property
+    def begun(self) -> int:
+        """How many requests this agent began and did not end; the one in hand is one of them."""
+        return len(self._begun)
+
+    def left(self, besides: Container[str]) -> list[Recorded]:
+        """The requests, by id none of `besides`, that were left for now and are due.
+
+        Redis may have lost their records; if another holder ended them meanwhile, CVAT says so.
+        """
+        now = self._clock.now()
+        return [
+            begun.request
+            for ar_id, begun in self._begun.items()
+            if ar_id not in besides and now >= begun.not_before
+        ]
+
     async def _serve(self, request: Recorded, *, is_recorded: bool) -> None:
         began_at = self._clock.now()
         kind = str(request.assignment.ar_params.get("type"))
         self.in_hand = 1
         begun = self._begun.setdefault(
-            request.assignment.ar_id, _Begun(began_at, Backoff(self._rng), began_at)
+            request.assignment.ar_id, _Begun(request, began_at, Backoff(self._rng), began_at)
         )
         begun.is_recorded = is_recorded
         try:
             outcome = await self._finish(request, begun)
         finally:
             self.in_hand = 0
+        if outcome == "completed":
+            self._status.served()
         seconds = self._clock.now() - began_at
         known = kind if kind in ("init_tracking", "track") else "other"
         self._events.request(known, outcome, seconds)
@@ -132,9 +152,7 @@ class Serving:
         while True:
             self._status.moved()
             try:
-                if not begun.is_recorded:
-                    await self._store.record(ar_id, request.dump())
-                    begun.is_recorded = True
+                await self._record(request, begun)
                 if leaving:
                     return "left"
                 if outcome is None:
@@ -164,6 +182,12 @@ class Serving:
                     return "left"
         await self._forget(ar_id)
         return outcome or "failed"
+
+    async def _record(self, request: Recorded, begun: _Begun) -> None:
+        """Note the request in Redis, unless it is known to be there."""
+        if not begun.is_recorded:
+            await self._store.record(request.assignment.ar_id, request.dump())
+            begun.is_recorded = True
 
     async def _goes_on(self, trouble: Unavailable, begun: _Begun, turn_began_at: float) -> bool:
         """Wait after trouble; or return at once that the request, which is recorded, is to be left for now.

@@ -19,6 +19,9 @@ _PEERS: tuple[Peer, Peer] = ("Redis", "CVAT")
 FRESH_SECONDS = 30.0
 """Ready means that CVAT and Redis answered within this time."""
 
+_REFUSALS = frozenset({"RedisRefused"})
+"""Reasons that stand although the peer answers: a full Redis renews the lease and takes no answer."""
+
 STUCK_SECONDS = 300.0
 """A loop that did not move for so long never will."""
 
@@ -59,6 +62,7 @@ class Status:
     fingerprint: str | None = None
     _answered: dict[Peer, float] = field(default_factory=dict)
     _troubles: dict[Peer, Unavailable] = field(default_factory=dict)
+    _refusals: dict[Peer, tuple[Unavailable, float]] = field(default_factory=dict)
     _moved: float | None = None
 
     def answered(self, peer: Peer) -> None:
@@ -69,10 +73,21 @@ class Status:
     def trouble(self, peer: Peer, trouble: Unavailable) -> None:
         """CVAT or Redis did not do what it was asked."""
         self._troubles[peer] = trouble
+        if trouble.reason in _REFUSALS:
+            self._refusals[peer] = trouble, self.clock.now()
+
+    def served(self) -> None:
+        """A request was answered, so nothing that this takes is refused."""
+        self._refusals.clear()
 
     def trouble_with(self, peer: Peer) -> Unavailable | None:
         """What is wrong with CVAT or Redis now."""
         return self._troubles.get(peer)
+
+    def refused_by(self, peer: Peer) -> Unavailable | None:
+        """What a peer refused lately, though it may do other things that it is asked."""
+        refusal, noted_at = self._refusals.get(peer, (None, 0.0))
+        return refusal if self.clock.now() - noted_at <= FRESH_SECONDS else None
 
     def moved(self) -> None:
         """The agent's loop came round."""
@@ -95,7 +110,8 @@ class Status:
         ages = {peer: self._age(peer) for peer in _PEERS}
         fresh = all(age is not None and age <= FRESH_SECONDS for age in ages.values())
         held = self.lease_held()
-        ready = self.phase == "Serving" and held and fresh
+        refused = any(self.refused_by(peer) for peer in _PEERS)
+        ready = self.phase == "Serving" and held and fresh and not refused
         reason, message = ("Serving", _SENTENCES["Serving"]) if ready else self._why_not()
         return Report(
             version=self.version,
@@ -119,7 +135,7 @@ class Status:
         if self.phase in ("Starting", "LoadingModel", "Draining"):
             return self.phase, _SENTENCES[self.phase]
         for peer in _PEERS:
-            if trouble := self.trouble_with(peer):
+            if trouble := self.trouble_with(peer) or self.refused_by(peer):
                 return trouble.reason, str(trouble)
         if not self.lease_held():
             return "WaitingForLease", _SENTENCES["WaitingForLease"]

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
+import pytest
+
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.core.behind import Aftermath, WriteBehind
@@ -47,7 +49,7 @@ async def test_every_memory_that_has_to_make_room_is_counted() -> None:
     assert dropped() == 3
 
 
-async def test_every_memory_that_redis_does_not_take_is_counted() -> None:
+async def test_every_memory_that_redis_does_not_take_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     written_behind, dropped = behind()
     written_behind.put_now(aftermath(3))
     async with asyncio.timeout(10):
@@ -55,3 +57,4 @@ async def test_every_memory_that_redis_does_not_take_is_counted() -> None:
         await written_behind.flushed()
         running.cancel()
     assert dropped() == 3
+    assert "Memories were not written: Away." in caplog.text

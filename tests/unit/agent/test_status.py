@@ -66,6 +66,22 @@ def test_redis_trouble_goes_before_the_lease_that_it_costs() -> None:
     assert status.report().reason == "RedisUnreachable"
 
 
+def test_what_redis_refuses_is_told_although_the_lease_is_renewed() -> None:
+    status, clock = serving()
+    full = StoreUnavailable("Redis is full.", reason="RedisRefused")
+    status.trouble("Redis", full)
+    status.answered("Redis")
+    report = status.report()
+    assert (report.ready, report.reason, report.message) == (False, "RedisRefused", "Redis is full.")
+    status.served()
+    assert status.report().ready
+    status.trouble("Redis", full)
+    clock.time += FRESH_SECONDS + 1
+    status.answered("Redis")
+    status.answered("CVAT")
+    assert status.report().ready, "nobody met the refusal for a while"
+
+
 @pytest.mark.parametrize("phase", ["Starting", "LoadingModel", "Draining"])
 def test_before_and_after_serving_the_phase_is_the_reason(phase: str) -> None:
     status, _ = serving()

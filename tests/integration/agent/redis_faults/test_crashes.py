@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sam2_agent.core.patience import Patience
+from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
 from tests.integration.agent.redis_faults.disturbance import (
     COMPLETE,
@@ -96,3 +97,26 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     assert hurried.tracker.steps == 3 * 112, "a retried request goes on where the last one was given up"
     assert hurried.metric("steps_restored_total") >= 3 * 111
     require_clean(world, "Redis flushed", [expected["shapes"]], [world.run(**last)["shapes"]])
+
+
+def test_a_request_left_to_another_holder_outlives_its_record(world: World) -> None:
+    """The lease and then the record are lost, and the other holder is gone: the first agent ends it."""
+    agent = world.new_toy(patience=PATIENT).start().wait_ready()
+    expected = world.track(stop=STOP)
+    lease, requests = f"{PREFIX}lease", f"{PREFIX}requests"
+
+    def lose_all() -> None:
+        with world.redis.client() as client:
+            client.delete(requests)
+            client.set(lease, "f" * 32 + "pod-b", px=60_000)
+        world.meanwhile(lose_record)
+
+    def lose_record() -> None:
+        with world.redis.client() as client:
+            agent.wait_for(lambda: client.hlen(requests) == 1)
+            agent.wait_for(lambda: not agent.status.lease_held())
+            client.delete(requests, lease)
+
+    with amid(world, FRAME, lose_all, skip=3):
+        got = world.track(stop=STOP)
+    require_clean(world, "lease and requests lost", expected, got)
