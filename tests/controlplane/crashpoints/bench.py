@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from tests.controlplane.crashpoints.gate import Call, CutOffError, Gate
-from tests.controlplane.crashpoints.process import OperatorProcess, Places, ProcessDiedError
+from tests.controlplane.crashpoints.process import HangsError, OperatorProcess, Places, ProcessDiedError
 from tests.controlplane.crashpoints.relays import http_relay, redis_relay
 from tests.controlplane.crashpoints.scenarios import SCENARIOS, Point, Scenario
-from tests.controlplane.crashpoints.scene import TRACKER, Scene
+from tests.controlplane.crashpoints.scene import SHAPES, TRACKER, Scene
 from tests.controlplane.crashpoints.verdict import Expectation, Flaw
 from tests.controlplane.snapshot import children
 
@@ -129,6 +129,8 @@ class _Run:
                 self._act,
             )
             return self._converge()
+        except HangsError as error:
+            return [Flaw("hangs", str(error))]
         finally:
             self._bench.gate.disarm()
             for operator in self._operators:
@@ -250,7 +252,7 @@ class _Run:
             "kind": "tracker",
             "name": self._scenario.function,
             "visibility": "public",
-            "supported_shape_types": ["mask", "polygon", "rectangle"],
+            "supported_shape_types": list(SHAPES),
         }
         headers = {"Authorization": f"Bearer token-of-{username}"}
         answer = urllib3.request(

@@ -29,6 +29,10 @@ class ProcessDiedError(Exception):
     """The operator was killed."""
 
 
+class HangsError(Exception):
+    """A reconcile does not end, or ends by an error that the operator does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where an operator finds what it works with."""
@@ -54,16 +58,17 @@ class OperatorProcess:
 
         Raises:
             ProcessDiedError: the process was killed meanwhile, or before.
+            HangsError: it does not end, or by an error that the operator does not know.
         """
         try:
             self._connection.send((namespace, name, offset))
             if not self._connection.poll(_PATIENCE_SECONDS):
-                raise AssertionError(f"a reconcile of {namespace}/{name} hangs")
+                raise HangsError(f"a reconcile of {namespace}/{name} takes over {_PATIENCE_SECONDS:g} s")
             said = self._connection.recv()
         except (EOFError, OSError) as error:
             raise ProcessDiedError from error
         if said is not None and not said[0]:
-            raise AssertionError(f"a reconcile of {namespace}/{name} failed: {said[1]}")
+            raise HangsError(f"a reconcile of {namespace}/{name} fails: {said[1]}")
         return None if said is None else str(said[1])
 
     def kill(self) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TRACKER = "cars"
 _AGENT, _POD = f"{TRACKER}-agent", f"{TRACKER}-agent-0"
 _CONTROLLER_SECONDS = 20.0
+SHAPES = ("mask", "polygon")
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Scene:
 
     def apply(self, **spec: Any) -> None:
         """Apply the tracker, as kubectl would; its function is one that others could have made as well."""
-        spec["function"] = {"visibility": "public", **spec.get("function", {})}
+        spec["function"] = {"visibility": "public", "shapeTypes": list(SHAPES), **spec.get("function", {})}
         manifest = tracker_manifest(self.namespace, self.cvat_url, TRACKER, **spec)
         self.api.apply(self._tracker, manifest, manager="user")
 
