@@ -107,6 +107,8 @@ class Disasters:
             case _:
                 return
         self.witness.redis_lost(data=True)
+        if self.agents.alive and self.rng.random() < 0.4:  # the node that both ran on
+            self.agents.kill(self.rng.choice(self.agents.alive))
 
     def _pause(self, running: Running) -> None:
         seconds = self.rng.choice((self.rng.uniform(0.1, 15), self.rng.uniform(15, 20), self.rng.uniform(15, 90)))

@@ -10,6 +10,7 @@ What is on its way goes on when its caller is paused or killed.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -17,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from redis.asyncio.client import Pipeline
 
-from sam2_agent.adapters import redis_store
+from sam2_agent.adapters import redis_scripts
 from tests.simulation.faults import Fate, Faults, Server
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.processes import Process
@@ -49,18 +50,23 @@ class Route:
 
 @dataclass(slots=True)
 class Network:
-    """Carries calls; `strike` is called with a process and what befalls it: KILLED... or PAUSED...."""
+    """Carries calls.
+
+    `strike` is called with a process and what befalls it, KILLED... or PAUSED...; `look` whenever one calls.
+    """
 
     loop: VirtualLoop
     rng: Random
     faults: Faults
     trace: Trace
     strike: Callable[[Process, Fate], None]
+    look: Callable[[Process], None]
 
-    async def call(self, process: Process, route: Route, what: str, operation: Callable[[], T]) -> T:
+    async def call(self, process: Process, route: Route, what: object, operation: Callable[[], T]) -> T:
         """Have the server run `operation` and return what it returns; or raise what it or the network raises."""
         if process.closed:
             raise route.lost()
+        self.look(process)
         call = _Call(self, process, route, what, operation, self.faults.fate(self.rng))
         call.send()
         ok, value = await call.reply
@@ -83,7 +89,7 @@ class _Call:
         network: Network,
         process: Process,
         route: Route,
-        what: str,
+        what: object,
         operation: Callable[[], object],
         fate: Fate,
     ) -> None:
@@ -98,7 +104,7 @@ class _Call:
     def send(self) -> None:
         network, fate = self._network, self._fate
         if fate in (Fate.KILLED_BEFORE, Fate.PAUSED_BEFORE):
-            self._note(f"{fate.name} {self._what}")
+            self._note(fate.name, self._what)
             network.strike(self._process, fate)
             if fate is Fate.KILLED_BEFORE:
                 return
@@ -130,10 +136,13 @@ class _Call:
             result = True, self._operation()
         except Exception as error:  # noqa: BLE001  (it is the caller's)
             result = False, error
-        self._note(self._what if result[0] else f"{self._what}: {result[1]}")
+        if result[0]:
+            self._note(self._what)
+        else:
+            self._note(self._what, result[1])
         match self._fate:
             case Fate.KILLED_AFTER | Fate.PAUSED_AFTER:
-                self._note(f"{self._fate.name} {self._what}")
+                self._note(self._fate.name, self._what)
                 network.strike(self._process, self._fate)
             case Fate.REPLY_LOST:
                 self._fail_soon(network.latency(route), route.lost())
@@ -150,7 +159,7 @@ class _Call:
         self._network.loop.outside(delay, self._fail, error)
 
     def _fail(self, error: Exception) -> None:
-        self._note(f"FAILED {self._what}: {type(error).__name__}")
+        self._note("FAILED", self._what, type(error).__name__)
         self._route.failed.setdefault(self._process.name, []).append(self._network.loop.time())
         self._answer((False, error))
 
@@ -158,8 +167,8 @@ class _Call:
         if not self.reply.done():
             self.reply.set_result(result)
 
-    def _note(self, what: str) -> None:
-        self._network.trace.note(self._process.name, f"{self._route.server} {what}")
+    def _note(self, *what: object) -> None:
+        self._network.trace.note(self._process.name, self._route.server, *what)
 
 
 class RedisClient(SimRedisClient):
@@ -173,18 +182,10 @@ class RedisClient(SimRedisClient):
         self._network = network
         self._process = process
         self._route = route
-        self._scripts: dict[str, str] = {}
-
-    def register_script(self, script: Any) -> Any:
-        """Register a script; remember it for the trace."""
-        registered = super().register_script(script)
-        name = next((name for name, text in vars(redis_store).items() if text == script), "script")
-        self._scripts[registered.sha] = name.strip("_")
-        return registered
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Carry one command."""
-        self._what = self._describe(args)
+        self._what = _Command(args)
         return await super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
@@ -192,13 +193,6 @@ class RedisClient(SimRedisClient):
         together = copy.copy(self)
         together._carry = _Together(self._network, self._process, self._route)
         return SimRedisClient.pipeline(together, transaction, shard_hint)
-
-    def _describe(self, command: tuple[Any, ...]) -> str:
-        """Tell a command in a few words, a script by the keys that it touches."""
-        if command[0] != "EVALSHA":
-            return " ".join(_brief(part) for part in command[:2])
-        keys = " ".join(_brief(key) for key in command[3 : 3 + int(command[2])])
-        return f"{self._scripts.get(command[1], 'script')} {keys}"
 
     def _carry_alone(self, operation: Callable[[], Any]) -> Awaitable[Any]:
         return self._network.call(self._process, self._route, self._what, operation)
@@ -221,6 +215,31 @@ class _Together:
         if fate is Fate.FINE and not self._route.away and not self._process.closed:
             return operation()
         return await self._network.call(self._process, self._route, "in a pipeline", operation)
+
+
+class _Command:
+    """A command in a few words, a script by its name and the keys that it touches."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self._parts = parts
+
+    def __str__(self) -> str:
+        name, *rest = self._parts
+        if name == "SCRIPT LOAD":
+            return f"{name} {_SCRIPTS.get(_sha(rest[0]), '')}"
+        if name != "EVALSHA":
+            return " ".join(map(_brief, (name, *rest[:1])))
+        keys = map(_brief, rest[2 : 2 + int(rest[1])])
+        return " ".join((_SCRIPTS.get(rest[0], name), *keys))
+
+
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode()).hexdigest()  # noqa: S324  (Redis names scripts so)
+
+
+_SCRIPTS = {_sha(text): name for name, text in vars(redis_scripts).items() if name.isupper()}
 
 
 def _brief(part: object) -> str:

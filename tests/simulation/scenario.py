@@ -19,7 +19,7 @@ from tests.simulation.loop import Spins, VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import AgentLog, Trace
-from tests.simulation.witness import REQUESTS, Witness
+from tests.simulation.witness import LEASE, REQUESTS, Witness
 
 Scenario: TypeAlias = Literal["everything", "two-at-once"]
 SCENARIOS: dict[Scenario, Callable[[Random], Faults]] = {"everything": draw, "two-at-once": two_at_once}
@@ -61,7 +61,12 @@ class Run:
         )
         to_redis, to_cvat = routes(rng)
         network = Network(
-            self.loop, rng, self.faults, self.trace, lambda process, fate: self.disasters.befall(process, fate)
+            loop=self.loop,
+            rng=rng,
+            faults=self.faults,
+            trace=self.trace,
+            strike=lambda process, fate: self.disasters.befall(process, fate),
+            look=self.witness.calls,
         )
         self.agents = Agents(
             loop=self.loop,
@@ -142,6 +147,8 @@ class Run:
         for running in tuple(self.agents.alive):
             self.agents.terminate(running)
         await self._until(lambda: not self.agents.alive, self.loop.time() + 25, "agents do not stop")
+        if self.redis.execute("GET", LEASE) is not None:
+            self.witness.complain("the lease was not given up though all is calm")
 
     async def _until(self, condition: Callable[[], bool], until: float, otherwise: str) -> None:
         while not condition():

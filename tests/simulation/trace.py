@@ -15,18 +15,23 @@ class Trace:
 
     now: Callable[[], float]
     to: TextIO | None = None
-    notes: list[tuple[float, str, str]] = field(default_factory=list)
+    notes: list[tuple[float, str, tuple[object, ...]]] = field(default_factory=list)
 
-    def note(self, who: str, what: str) -> None:
-        """Somebody did something, or something befell somebody."""
+    def note(self, who: str, *what: object) -> None:
+        """Somebody did something, or something befell somebody; put into words only where somebody reads it."""
         moment = self.now()
         self.notes.append((moment, who, what))
         if self.to is not None:
-            print(f"{moment:10.4f}  {who:<12} {what}", file=self.to)
+            print(_line(moment, who, what), file=self.to)
 
     def digest(self) -> str:
         """Equal for equal runs."""
-        return hashlib.sha256("\n".join(map(repr, self.notes)).encode()).hexdigest()
+        return hashlib.sha256("\n".join(_line(*note) for note in self.notes).encode()).hexdigest()
+
+
+def _line(moment: float, who: str, what: tuple[object, ...]) -> str:
+    words = " ".join(map(str, what)).replace("\n", " ")
+    return f"{moment:10.4f}  {who:<12} {words}"
 
 
 class AgentLog(logging.Handler):

@@ -140,16 +140,19 @@ class Witness:
         """Whether a request that is not handed out again was never recorded, or its record was lost."""
         return request.status == "started" and request.id not in self.recorded
 
-    def completes(self, process: Process, ar_id: str) -> None:
-        """An agent sends a completion."""
+    def calls(self, process: Process) -> None:
+        """An agent calls somebody: does it think that it holds the lease while it does not?"""
         seen = self.agents[process]
-        if not seen.status.lease_held():
-            self.complain(f"{process.name} completes {ar_id} without holding the lease by its own clock")
+        if not seen.status.lease_held() or self.now() - self.lease_lost_at <= LEASE_SECONDS:
             return
         lease = self.redis.execute("GET", LEASE)
-        mine = isinstance(lease, bytes) and lease[32:] == seen.holder
-        if not mine and self.now() - self.lease_lost_at > LEASE_SECONDS:
-            self.complain(f"{process.name} completes {ar_id}, but Redis holds {lease!r}")
+        if not (isinstance(lease, bytes) and lease[32:] == seen.holder):
+            self.complain(f"{process.name} thinks that it holds the lease, but Redis holds {lease!r}")
+
+    def completes(self, process: Process, ar_id: str) -> None:
+        """An agent sends a completion."""
+        if not self.agents[process].status.lease_held():
+            self.complain(f"{process.name} completes {ar_id} without holding the lease by its own clock")
 
     def told(
         self, who: str, ar_id: str, request: AnnotationRequest, answer: Mapping[str, Any]

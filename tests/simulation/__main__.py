@@ -1,0 +1,127 @@
+"""Plays many seeds, or one with a trace.
+
+python -m tests.simulation --seeds 10000 --jobs 2              all scenarios; prints how to replay what fails
+python -m tests.simulation --seed 1234 --trace                 one run, everything that happens in it
+python -m tests.simulation --seeds 1000 --scenario two-at-once one scenario only
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from tests import fault_table
+from tests.fault_table import Verdict
+from tests.simulation.scenario import SCENARIOS, Outcome, Scenario, run
+
+CHUNK = 20
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some seeds of one scenario."""
+
+    scenario: Scenario
+    seeds: range
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    part: _Part
+    verdict: Verdict
+    failures: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 where every run was clean."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1000, help="how many (default 1000)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--trace", action="store_true", help="print what happens; with --seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--scenario", choices=(*SCENARIOS, "all"), default="all")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop after ten failing seeds")
+    chosen = parser.parse_args(arguments)
+    scenarios = tuple(SCENARIOS) if chosen.scenario == "all" else (chosen.scenario,)
+    if chosen.seed is not None:
+        outcomes = [run(chosen.seed, each, sys.stdout if chosen.trace else None) for each in scenarios]
+        failed = [_say(scenario, o.seed, o.complaints) for scenario, o in zip(scenarios, outcomes, strict=True)
+                  if not _clean(o)]
+        print(f"{len(failed)} of {len(outcomes)} runs failed")
+        return bool(failed)
+    seeds = range(chosen.first, chosen.first + chosen.seeds)
+    return _play_many(scenarios, seeds, jobs=chosen.jobs, give_up_after=None if chosen.keep_going else 10)
+
+
+def _play_many(
+    scenarios: Sequence[Scenario], seeds: range, *, jobs: int, give_up_after: int | None
+) -> int:
+    parts = [
+        _Part(scenario, seeds[start : start + CHUNK])
+        for start in range(0, len(seeds), CHUNK)
+        for scenario in scenarios
+    ]
+    total = len(seeds) * len(scenarios)
+    table: dict[Scenario, Verdict] = {scenario: Verdict(tried=0) for scenario in scenarios}
+    failures = 0
+    began = said = time.monotonic()
+    for result in _results(parts, jobs):
+        table[result.part.scenario] += result.verdict
+        for seed, complaints in result.failures:
+            _say(result.part.scenario, seed, complaints)
+            failures += 1
+        tried = sum(verdict.tried for verdict in table.values())
+        if time.monotonic() - said > PROGRESS_SECONDS:
+            said = time.monotonic()
+            print(f"{tried} of {total} runs, {tried / (said - began):.0f} a second", file=sys.stderr)
+        if give_up_after is not None and failures >= give_up_after:
+            print(f"stopped after {failures} failing runs", file=sys.stderr)
+            break
+    rows = {f"simulation: {scenario.replace('-', ' ')}": verdict for scenario, verdict in table.items()}
+    for kind, verdict in rows.items():
+        fault_table.add(kind, verdict)
+    print(fault_table.render(rows))
+    print(f"{failures} failed in {time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
+
+
+def _results(parts: Sequence[_Part], jobs: int) -> Iterator[_Result]:
+    if jobs == 1:
+        yield from map(_play, parts)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            yield from pool.map(_play, parts)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _play(part: _Part) -> _Result:
+    verdict = Verdict(tried=0)
+    failures: list[tuple[int, tuple[str, ...]]] = []
+    for seed in part.seeds:
+        outcome = run(seed, part.scenario)
+        verdict += outcome.verdict
+        if not _clean(outcome):
+            failures.append((seed, outcome.complaints or (f"{outcome.verdict}",)))
+    return _Result(part, verdict, tuple(failures))
+
+
+def _clean(outcome: Outcome) -> bool:
+    return not outcome.complaints and outcome.verdict.clean
+
+
+def _say(scenario: Scenario, seed: int, complaints: Sequence[str]) -> None:
+    print(f"seed {seed} of {scenario}: {complaints[0]}")
+    print(f"  replay: python -m tests.simulation --scenario {scenario} --seed {seed} --trace", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
