@@ -184,6 +184,8 @@ class Registrar:
             except ConflictError:
                 fresh = self.kube.tracker(tracker.metadata.namespace, tracker.metadata.name)
                 same = fresh is not None and fresh.metadata.uid == tracker.metadata.uid
+                if fresh is not None and same and fresh.status.function_id == function_id:
+                    return fresh  # another operator found it first, or this one's answer was lost on its way
                 if fresh is None or not same or fresh.status.registration != intent:
                     # Taken over by another operator, or gone; by CVAT's own answer the function is ours.
                     delete_function(session, function_id)

@@ -36,6 +36,7 @@ def sample(chosen: Sequence[Point], count: int, seed: int) -> list[Point]:
 
 def try_and_judge(on: Bench, point: Point) -> tuple[str, Outcomes, str]:
     """Try a point; give the situation's name, what came of it, and for people what is wrong."""
+    call = on.baseline(SCENARIOS[point.scenario]).calls[point.number]
     flaws = on.try_point(point)
     kinds = {flaw.kind for flaw in flaws}
     outcomes = Outcomes(converged=int(not flaws), **{kind: int(kind in kinds) for kind in _KINDS})
@@ -44,7 +45,7 @@ def try_and_judge(on: Bench, point: Point) -> tuple[str, Outcomes, str]:
     return (
         f"{point.scenario}: {point.way}",
         outcomes,
-        f"{point} ({point.label})\n{told}\n{again}" if flaws else "",
+        f"{point} ({call.label})\n{told}\n{again}" if flaws else "",
     )
 
 
