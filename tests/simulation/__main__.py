@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import TextIO
 
 from tests import fault_table
 from tests.fault_table import Verdict
@@ -45,24 +46,31 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--trace", action="store_true", help="print what happens; with --seed")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)"
+    )
     parser.add_argument("--scenario", choices=(*SCENARIOS, "all"), default="all")
     parser.add_argument("--keep-going", action="store_true", help="do not stop after ten failing seeds")
     chosen = parser.parse_args(arguments)
     scenarios = tuple(SCENARIOS) if chosen.scenario == "all" else (chosen.scenario,)
     if chosen.seed is not None:
-        outcomes = [run(chosen.seed, each, sys.stdout if chosen.trace else None) for each in scenarios]
-        failed = [_say(scenario, o.seed, o.complaints) for scenario, o in zip(scenarios, outcomes, strict=True)
-                  if not _clean(o)]
-        print(f"{len(failed)} of {len(outcomes)} runs failed")
-        return bool(failed)
+        return _play_one(scenarios, chosen.seed, sys.stdout if chosen.trace else None)
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     return _play_many(scenarios, seeds, jobs=chosen.jobs, give_up_after=None if chosen.keep_going else 10)
 
 
-def _play_many(
-    scenarios: Sequence[Scenario], seeds: range, *, jobs: int, give_up_after: int | None
-) -> int:
+def _play_one(scenarios: Sequence[Scenario], seed: int, trace_to: TextIO | None) -> int:
+    failed = 0
+    for scenario in scenarios:
+        outcome = run(seed, scenario, trace_to)
+        if not _clean(outcome):
+            failed += 1
+            _say(scenario, seed, outcome.complaints)
+    print(f"{failed} of {len(scenarios)} runs failed")
+    return 1 if failed else 0
+
+
+def _play_many(scenarios: Sequence[Scenario], seeds: range, *, jobs: int, give_up_after: int | None) -> int:
     parts = [
         _Part(scenario, seeds[start : start + CHUNK])
         for start in range(0, len(seeds), CHUNK)
@@ -119,7 +127,7 @@ def _clean(outcome: Outcome) -> bool:
 
 
 def _say(scenario: Scenario, seed: int, complaints: Sequence[str]) -> None:
-    print(f"seed {seed} of {scenario}: {complaints[0]}")
+    print(f"seed {seed} of {scenario}: {complaints[0] if complaints else 'the verdict is not clean'}")
     print(f"  replay: python -m tests.simulation --scenario {scenario} --seed {seed} --trace", flush=True)
 
 

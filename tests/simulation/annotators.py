@@ -27,9 +27,30 @@ class Position:
     walks: tuple[Walk, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an annotator wants: the objects drawn on a frame, tracked.
+
+    `moves` are the frames to track, each with how many answers back its states are from.
+    """
+
+    task: int
+    first: int
+    objects: tuple[Drawn, ...]
+    moves: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of shapes, one for each frame asked for."""
+
+    expected: list[list[object]] = field(default_factory=list)
+    got: list[list[object]] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Annotator:
-    """Somebody at CVAT's annotation page; `expected` and `got` have a row of shapes for each frame asked for."""
+    """Somebody at CVAT's page; `expected` and `got` have a row of shapes for each frame asked for."""
 
     name: str
     rng: Random
@@ -51,60 +72,51 @@ class Annotator:
         await self._think()
         for _ in range(actions):
             task = self.rng.choice(list(FRAMES))
-            first = self.rng.randrange(FRAMES[task] - 1)
             objects = [self._draw() for _ in range(self.rng.choice((1, 1, 2, 3)))]
-            moves = self._moves(FRAMES[task], first)
-            await self._action(task, first, objects, moves)
+            await self._act(self._action(task, objects))
             if self.rng.random() < 0.3:
                 objects[self.rng.randrange(len(objects))] = self._draw()
-                again = self.rng.randrange(FRAMES[task] - 1)
-                await self._action(task, again, objects, self._moves(FRAMES[task], again))
+                await self._act(self._action(task, objects))
         self.done = True
 
-    async def _action(
-        self, task: int, first: int, objects: list[Drawn], moves: list[tuple[int, int]]
-    ) -> None:
-        """Run an action until it has an answer for each of its frames."""
+    def _action(self, task: int, objects: list[Drawn]) -> Action:
+        first = self.rng.randrange(FRAMES[task] - 1)
+        return Action(task, first, tuple(objects), tuple(self._moves(FRAMES[task], first)))
+
+    async def _act(self, action: Action) -> None:
+        """Run an action, again after each complaint, until it has an answer for each of its frames."""
         for _ in range(ATTEMPTS):
-            expected: list[list[object]] = []
-            got: list[list[object]] = []
+            rows = _Rows()
             try:
-                await self._try(task, first, objects, moves, expected, got)
+                await self._try(action, rows)
             except Complaint as complaint:
                 self.complaints.append(str(complaint))
-                self.trace.note(self.name, f"is told: {complaint}")
-                if self.witness.calm_since is not None and self._asked_in_calm:
+                self.trace.note(self.name, "is told:", complaint)
+                if self._asked_in_calm:
                     self.witness.complain(f"{self.name} is told in calm times: {complaint}")
                 await self._think()
                 continue
-            self.expected += expected
-            self.got += got
+            self.expected += rows.expected
+            self.got += rows.got
             return
-        self.expected += [[None] * len(objects)] * len(moves)
+        self.expected += [[None] * len(action.objects)] * len(action.moves)
 
-    async def _try(
-        self,
-        task: int,
-        first: int,
-        objects: list[Drawn],
-        moves: list[tuple[int, int]],
-        expected: list[list[object]],
-        got: list[list[object]],
-    ) -> None:
-        begin = {"task": task, "frame": first, "shapes": [drawn.to_json() for drawn in objects]}
-        answer = await self._ask({"type": "init_tracking", **begin})
-        walks = tuple(Walk.begin(task, FRAMES[task], first, drawn) for drawn in objects)
+    async def _try(self, action: Action, rows: _Rows) -> None:
+        task, first = action.task, action.first
+        shapes = [drawn.to_json() for drawn in action.objects]
+        answer = await self._ask({"type": "init_tracking", "task": task, "frame": first, "shapes": shapes})
+        walks = tuple(Walk.begin(task, FRAMES[task], first, drawn) for drawn in action.objects)
         positions = [Position(first, tuple(answer["states"]), walks)]
-        for back, frame in moves:
+        for back, frame in action.moves:
             here = positions[max(0, len(positions) - 1 - back)]
             answer = await self._ask(
                 {"type": "track", "task": task, "frame": frame, "states": list(here.states)}
             )
             walks = tuple(walk.on(frame) for walk in here.walks)
             wanted: list[ShapeJson] = [walk.shape for walk in walks]
-            expected.append(list(wanted if self.compare else answer["shapes"]))
-            got.append(list(answer["shapes"]))
-            if expected[-1] != got[-1]:
+            rows.expected.append(list(wanted if self.compare else answer["shapes"]))
+            rows.got.append(list(answer["shapes"]))
+            if rows.expected[-1] != rows.got[-1]:
                 self.witness.complain(f"{self.name} got a wrong mask on frame {frame}")
             positions.append(Position(frame, tuple(answer["states"]), walks))
 
@@ -131,7 +143,8 @@ class Annotator:
         """
         moves: list[tuple[int, int]] = []
         line = [first]
-        for _ in range(self.rng.randint(6, 12)):
+        # Now and then further than SAM2's object pointers look back.
+        for _ in range(self.rng.randint(6, 12) if self.rng.random() < 0.9 else self.rng.randint(17, 24)):
             drawn = self.rng.random()
             back = 0
             if drawn < 0.08 and len(line) > 1:

@@ -8,13 +8,25 @@ from random import Random
 
 from tests.simulation.agents import Agents, Running
 from tests.simulation.cvat import CVAT
-from tests.simulation.faults import Disaster, Fate, Faults
+from tests.simulation.faults import LOSSES, Disaster, Fate, Faults
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Route
 from tests.simulation.processes import Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import Trace
 from tests.simulation.witness import LEASE, Witness
+
+
+MAX_AGENTS = 3
+
+_OF_AGENTS = {
+    Disaster.KILL,
+    Disaster.PAUSE,
+    Disaster.TERMINATE,
+    Disaster.SECOND_AGENT,
+    Disaster.DEVICE_LOST,
+}
+_OF_DATA = {*LOSSES, Disaster.REDIS_LOST_LEASE}
 
 
 @dataclass(slots=True)
@@ -59,22 +71,39 @@ class Disasters:
         """Bring one disaster about."""
         self._trouble()
         self.trace.note("world", disaster.name)
-        victim = self.rng.choice(self.agents.alive) if self.agents.alive else None
+        if disaster in _OF_AGENTS:
+            self._strike_an_agent(disaster)
+        elif disaster in _OF_DATA:
+            self._redis_loses(disaster)
+        else:
+            self._strike_a_server(disaster)
+
+    def _strike_an_agent(self, disaster: Disaster) -> None:
+        if disaster is Disaster.SECOND_AGENT:
+            if len(self.agents.alive) < MAX_AGENTS:
+                self.agents.start()
+            return
+        if not self.agents.alive:
+            return
+        victim = self.rng.choice(self.agents.alive)
+        match disaster:
+            case Disaster.KILL:
+                self.agents.kill(victim)
+            case Disaster.PAUSE:
+                self._pause(victim)
+            case Disaster.TERMINATE:
+                self.agents.terminate(victim)
+            case Disaster.DEVICE_LOST:
+                victim.compute.break_device()
+
+    def _strike_a_server(self, disaster: Disaster) -> None:
         seconds = self.rng.choice((self.rng.uniform(0.5, 20), self.rng.uniform(5, 150)))
         match disaster:
-            case Disaster.KILL if victim:
-                self.agents.kill(victim)
-            case Disaster.PAUSE if victim:
-                self._pause(victim)
-            case Disaster.TERMINATE if victim:
-                self.agents.terminate(victim)
-            case Disaster.SECOND_AGENT if len(self.agents.alive) < 3:
-                self.agents.start()
-            case Disaster.DEVICE_LOST if victim:
-                victim.compute.break_device()
             case Disaster.REDIS_FULL:
                 self.redis.maxmemory = 0
                 self.loop.outside(seconds, self._redis_has_room)
+            case Disaster.REDIS_RESTARTED:
+                self.redis.restart()
             case Disaster.REDIS_AWAY:
                 self._away(self.redis_route, seconds)
             case Disaster.CVAT_AWAY:
@@ -84,8 +113,6 @@ class Disasters:
             case Disaster.REQUEST_TAKEN:
                 if requests := self.cvat.open_requests():
                     self.cvat.take_away(self.rng.choice(requests))
-            case _:
-                self._redis_loses(disaster)
 
     def _redis_loses(self, disaster: Disaster) -> None:
         match disaster:
@@ -101,9 +128,6 @@ class Disasters:
                 self.redis.execute("DEL", LEASE)
                 self.witness.redis_lost(data=False)
                 return
-            case Disaster.REDIS_RESTARTED:
-                self.redis.restart()
-                return
             case _:
                 return
         self.witness.redis_lost(data=True)
@@ -111,9 +135,11 @@ class Disasters:
             self.agents.kill(self.rng.choice(self.agents.alive))
 
     def _pause(self, running: Running) -> None:
-        seconds = self.rng.choice((self.rng.uniform(0.1, 15), self.rng.uniform(15, 20), self.rng.uniform(15, 90)))
+        seconds = self.rng.choice(
+            (self.rng.uniform(0.1, 15), self.rng.uniform(15, 20), self.rng.uniform(15, 90))
+        )
         self.agents.pause(running, seconds)
-        if len(self.agents.alive) < 3 and self.rng.random() < 0.7:
+        if len(self.agents.alive) < MAX_AGENTS and self.rng.random() < 0.7:
             self.agents.start()
 
     def _away(self, route: Route, seconds: float) -> None:

@@ -69,7 +69,10 @@ LOSSES = {
 
 _FAMILIES: dict[str, tuple[Sequence[Disaster], Sequence[Fate]]] = {
     "kills": ((Disaster.KILL,), (Fate.KILLED_BEFORE, Fate.KILLED_AFTER)),
-    "pauses": ((Disaster.PAUSE, Disaster.PAUSE, Disaster.SECOND_AGENT), (Fate.PAUSED_BEFORE, Fate.PAUSED_AFTER)),
+    "pauses": (
+        (Disaster.PAUSE, Disaster.PAUSE, Disaster.SECOND_AGENT),
+        (Fate.PAUSED_BEFORE, Fate.PAUSED_AFTER),
+    ),
     "rollouts": ((Disaster.TERMINATE, Disaster.SECOND_AGENT), ()),
     "device": ((Disaster.DEVICE_LOST,), ()),
     "network": (

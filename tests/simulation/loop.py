@@ -17,7 +17,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from tests.simulation.processes import PROCESS, Process
 
@@ -53,13 +53,14 @@ class _Handle:
         return self.callback is None
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop:
     """The part of an event loop that asyncio's tasks, futures, events, queues and timeouts need.
 
     `run` drives it.  `tasks` holds every task that is not done, oldest first.
     """
 
     def __init__(self) -> None:
+        self._asyncio = cast("asyncio.AbstractEventLoop", self)  # it has all of it that is used here
         self._now = 0.0
         self._ready: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
@@ -74,7 +75,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Virtual seconds since the beginning."""
         return self._now
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(
         self,
         callback: Callable[..., object],
         *args: object,
@@ -84,7 +85,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self,
         delay: float,
         callback: Callable[..., object],
@@ -93,7 +94,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> _Handle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self,
         when: float,
         callback: Callable[..., object],
@@ -105,16 +106,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self._asyncio)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, T],
         *,
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self._asyncio, name=name, context=context)
         self.tasks[task] = None
         task.add_done_callback(self._forget, context=self._outside)
         return task
@@ -162,7 +163,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def run(self, done: Callable[[], bool], until: float) -> None:
         """Run until `done`; raises `Spins` where that is not so at the time `until`."""
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self._asyncio)
         try:
             while not done():
                 self._turn(until)
@@ -198,7 +199,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def close(self) -> None:
         """End all tasks, also those of frozen processes; whatever they still try does nothing."""
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self._asyncio)
         try:
             for process in self.processes:
                 process.closed = True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import ParamSpec, TypeVar
 
-from sam2_agent.core.ports import Clock
 from sam2_agent.core.tracking import Context, Features
 from sam2_agent.errors import DeviceLost
 from tests.simulation.loop import VirtualLoop
@@ -62,7 +62,7 @@ class VirtualCompute:
         begins = max(self._loop.time(), self._free_at)
         self._free_at = begins + self._seconds * self._rng.uniform(0.5, 1.5)
         done = self._loop.create_future()
-        self._loop.call_at(self._free_at, lambda: done.done() or done.set_result(None))
+        self._loop.call_at(self._free_at, _wake, done)
         await done
         if self._broken:
             raise DeviceLost("The accelerator fell off the bus.")
@@ -83,11 +83,13 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""
         done = self._loop.create_future()
-        timer = self._loop.call_later(seconds, lambda: done.done() or done.set_result(None))
+        timer = self._loop.call_later(seconds, _wake, done)
         try:
             await done
         finally:
             timer.cancel()
 
 
-_: type[Clock] = VirtualClock
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

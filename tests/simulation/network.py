@@ -33,7 +33,7 @@ LATE_SECONDS = 12.0
 
 @dataclass(slots=True)
 class Route:
-    """How one server is reached: usual latency, the caller's patience, and what the caller's client raises."""
+    """How one server is reached: usual latency, the caller's patience, what the caller's client raises."""
 
     server: Server
     latency: float
@@ -63,11 +63,11 @@ class Network:
     look: Callable[[Process], None]
 
     async def call(self, process: Process, route: Route, what: object, operation: Callable[[], T]) -> T:
-        """Have the server run `operation` and return what it returns; or raise what it or the network raises."""
+        """Have the server run `operation` and return what it returns; raises what it or the network does."""
         if process.closed:
             raise route.lost()
         self.look(process)
-        call = _Call(self, process, route, what, operation, self.faults.fate(self.rng))
+        call = _Call(self, process, route, what, operation)
         call.send()
         ok, value = await call.reply
         if ok:
@@ -91,14 +91,13 @@ class _Call:
         route: Route,
         what: object,
         operation: Callable[[], object],
-        fate: Fate,
     ) -> None:
         self._network = network
         self._process = process
         self._route = route
         self._what = what
         self._operation = operation
-        self._fate = fate
+        self._fate = network.faults.fate(network.rng)
         self.reply = network.loop.create_future()
 
     def send(self) -> None:
@@ -114,7 +113,8 @@ class _Call:
                 self._fail_soon(there, self._route.lost())
             case Fate.REQUEST_LATE:
                 network.loop.outside(self._route.timeout, self._fail, self._route.late())
-                late = self._route.timeout + network.rng.uniform(0, LATE_SECONDS)
+                # Often just when the caller tries again.
+                late = self._route.timeout + network.rng.uniform(0, network.rng.choice((1.0, LATE_SECONDS)))
                 network.loop.outside(late, self._arrive)
             case _:
                 network.loop.outside(there, self._arrive)

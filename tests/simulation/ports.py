@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from tests.simulation.network import Network, Route
 from tests.simulation.processes import Process
 from tests.simulation.tasks import FRAMES, picture
 
+T = TypeVar("T")
+
 
 class CVATPorts:
     """The queue and the frames as one agent's process reaches them."""
 
-    def __init__(
-        self, cvat: CVAT, network: Network, route: Route, process: Process, status: Status
-    ) -> None:
+    def __init__(self, cvat: CVAT, network: Network, route: Route, process: Process, status: Status) -> None:
         self._cvat = cvat
         self._network = network
         self._route = route
@@ -60,6 +60,8 @@ class CVATPorts:
 
     async def fail(self, ar_id: str, sentence: str) -> None:
         """End a request with a sentence for the annotator."""
+        if not self._process.closed:
+            self._cvat.witness.fails(self._process, ar_id, sentence)
         await self._ask(f"fail {ar_id}: {sentence}", lambda: self._cvat.fail(ar_id, sentence))
 
     async def count(self, task: int, frame: int) -> int:
@@ -76,7 +78,7 @@ class CVATPorts:
             raise RequestRefused(f"Task {task} has no frame {frame}.")
         return FRAMES[task]
 
-    async def _ask(self, what: str, operation: Callable[[], Any]) -> Any:
+    async def _ask(self, what: str, operation: Callable[[], T]) -> T:
         try:
             result = await self._network.call(self._process, self._route, what, operation)
         except Unavailable:

@@ -14,9 +14,10 @@ from tests.simulation.agents import Agents, process_name, routes
 from tests.simulation.annotators import Annotator
 from tests.simulation.cvat import CVAT
 from tests.simulation.disasters import Disasters
-from tests.simulation.faults import Faults, draw, two_at_once
+from tests.simulation.faults import Fate, Faults, draw, two_at_once
 from tests.simulation.loop import Spins, VirtualLoop
 from tests.simulation.network import Network
+from tests.simulation.processes import Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import AgentLog, Trace
 from tests.simulation.witness import LEASE, REQUESTS, Witness
@@ -56,16 +57,14 @@ class Run:
         self.trace.note("world", f"faults: {self.faults}")
         self.redis = SimRedis(self.loop.time)
         self.witness = Witness(self.loop.time, self.redis, "toy", self.faults.jitter)
-        self.cvat = CVAT(
-            self.loop, rng, self.faults.redelivery, self.faults.events, self.trace, self.witness
-        )
+        self.cvat = CVAT(self.loop, rng, self.faults.redelivery, self.faults.events, self.trace, self.witness)
         to_redis, to_cvat = routes(rng)
         network = Network(
             loop=self.loop,
             rng=rng,
             faults=self.faults,
             trace=self.trace,
-            strike=lambda process, fate: self.disasters.befall(process, fate),
+            strike=self._befall,
             look=self.witness.calls,
         )
         self.agents = Agents(
@@ -112,6 +111,9 @@ class Run:
         return Outcome(
             self.seed, tuple(self.witness.complaints), self._verdict(), self.faults.families, self.trace
         )
+
+    def _befall(self, process: Process, fate: Fate) -> None:
+        self.disasters.befall(process, fate)
 
     def _annotator(self, number: int) -> Annotator:
         rng = self._rng
@@ -175,7 +177,7 @@ class Run:
                 for who, moments in route.failed.items():
                     recent = sum(moment > now - LOOK_EVERY for moment in moments)
                     if recent > 150:
-                        self.witness.complain(f"{who} asks {route.server} too often: {recent} failures in 5 s")
+                        self.witness.complain(f"{who} asks {route.server} too often: {recent} failed in 5 s")
                     del moments[:-200]
             self._require_answers(now)
 

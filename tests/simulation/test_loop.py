@@ -50,8 +50,8 @@ def test_what_a_killed_process_started_is_killed_with_it() -> None:
     async def parent() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(count(loop, moments))
-            asyncio.ensure_future(count(loop, moments))
-            await asyncio.sleep(100)
+            apart = asyncio.ensure_future(count(loop, moments))
+            await asyncio.wait({apart})
 
     loop.start(parent(), process)
     loop.outside(1.5, process.kill)
@@ -105,7 +105,7 @@ def test_spinning_is_noticed() -> None:
 
     async def spin() -> None:
         while True:
-            await asyncio.sleep(0)
+            await asyncio.gather(asyncio.sleep(0))
 
     task = loop.start(spin())
     with pytest.raises(Spins, match="spins"):

@@ -10,7 +10,7 @@ import io
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ SEEDS = int(os.environ.get("SAM2_SIMULATION_SEEDS", "150"))
 def first_seed() -> int:
     """From the environment, else the day's."""
     given = os.environ.get("SAM2_SIMULATION_SEED")
-    return int(given) if given else datetime.now(UTC).date().toordinal() * 1000
+    return int(given) if given else int(time.time() / 86400) * 1000
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -83,5 +83,5 @@ def test_another_process_with_other_hashes_plays_the_same() -> None:
 
 def test_a_trace_tells_what_happened() -> None:
     _, text = shown(5, "two-at-once")
-    for words in ("agent 1", "TAKE lease epoch", "acquire", "PUBLISH lease answer:", "complete ar-1", "PAUSED", "CALM"):
+    for words in ("TAKE lease epoch", "acquire", "PUBLISH lease answer:", "complete ar-1", "PAUSED", "CALM"):
         assert words in text

@@ -18,7 +18,7 @@ class Trace:
     notes: list[tuple[float, str, tuple[object, ...]]] = field(default_factory=list)
 
     def note(self, who: str, *what: object) -> None:
-        """Somebody did something, or something befell somebody; put into words only where somebody reads it."""
+        """Somebody did something, or something befell somebody; put into words when somebody reads it."""
         moment = self.now()
         self.notes.append((moment, who, what))
         if self.to is not None:

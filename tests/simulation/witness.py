@@ -20,6 +20,7 @@ from tests.simulation.reference import further, step_name
 
 PREFIX = b"s2t:{simulated}:"
 WRITTEN_ONCE = (PREFIX + b"answer:", PREFIX + b"init:")
+STORE_AWAY = "The tracking agent cannot reach its store"
 LEASE, REQUESTS = PREFIX + b"lease", PREFIX + b"requests"
 
 
@@ -154,9 +155,12 @@ class Witness:
         if not self.agents[process].status.lease_held():
             self.complain(f"{process.name} completes {ar_id} without holding the lease by its own clock")
 
-    def told(
-        self, who: str, ar_id: str, request: AnnotationRequest, answer: Mapping[str, Any]
-    ) -> None:
+    def fails(self, process: Process, ar_id: str, sentence: str) -> None:
+        """An agent tells that a request failed: only where Redis is away it may do so without the lease."""
+        if not (self.agents[process].status.lease_held() or sentence.startswith(STORE_AWAY)):
+            self.complain(f"{process.name} fails {ar_id} without holding the lease by its own clock")
+
+    def told(self, who: str, ar_id: str, request: AnnotationRequest, answer: Mapping[str, Any]) -> None:
         """A completion has arrived, taken or not."""
         text = json.dumps(answer, sort_keys=True)
         states = answer["states"]
@@ -200,7 +204,7 @@ class Witness:
         waited = self.now() - asked
         if sentence.startswith("The tracking agent stopped"):
             fine = sum(moment >= asked for moment in self.died_at) >= 5
-        elif sentence.startswith(("The tracking agent cannot reach its store", "CVAT does not serve")):
+        elif sentence.startswith((STORE_AWAY, "CVAT does not serve")):
             fine = waited > 120 and any(moment >= asked - 120 for moment in self.troubled_at)
         elif sentence.startswith("The agent is restoring"):
             fine = waited > 45 and any(moment >= asked - 120 for moment in self.troubled_at)
