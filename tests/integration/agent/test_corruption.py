@@ -1,12 +1,14 @@
 """Records that are damaged, foreign or of another format count as missing, are counted, and are healed.
 
-The toy tracker's answers are digests of all that a step reads: one wrong bit anywhere gives another answer.
-`HYPOTHESIS_PROFILE=full` tries every byte of the records instead of one of each part.
+So are the states of an init and the requests in hand.  The toy tracker's answers are digests of all that a
+step reads: one wrong bit anywhere gives another answer.  `HYPOTHESIS_PROFILE=full` tries every byte of the
+records instead of one of each part.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import struct
@@ -22,17 +24,21 @@ import redis
 
 from sam2_agent.core import state
 from sam2_agent.core.recent import LRU, Recent
-from sam2_agent.core.records import Answer, AnswerShape, dump_answer, load_answer
+from sam2_agent.core.records import Answer, AnswerShape, dump_answer, load_answer, unseal
+from sam2_agent.core.requests import Assignment, Recorded
 from sam2_agent.core.state import Steps
 from tests import fault_table
 from tests.cvat_standin.annotator import Annotator, Shape
+from tests.cvat_standin.control_models import RequestRecord
 from tests.fault_table import judge
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World, disk_bitmap, drawn_shapes
 from tests.integration.agent.in_process import InProcessAgent
+from tests.integration.cvat_standin.caller import Agent, Caller
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 FINGERPRINT = "toy"
+COMPLETE = "POST /api/functions/queues/{id}/requests/{request_id}/complete"
 LAST = 11
 """The step that is answered again; what it reads begins at step 5, and memories go back to step 3."""
 
@@ -262,3 +268,84 @@ def test_a_valid_answer_written_meanwhile_is_not_taken_for_the_damaged_one(sessi
     session.world.meanwhile(heal)
     assert session.again() == session.answers[LAST]
     assert session.get(key) == healed
+
+
+def test_damaged_states_of_an_init_are_made_anew(session: Session) -> None:
+    """CVAT hands an init out again before it is answered, and meanwhile its record is damaged."""
+    world, rng = session.world, random.Random("init")
+    shapes = [shape.to_json() for shape in drawn_shapes()[:1]]
+    begun = {"type": "init_tracking", "task": world.task, "frame": 0, "shapes": shapes}
+
+    def handed_out_twice(damage: Callable[[bytes], bytes]) -> tuple[str, bytes, dict[str, Any]]:
+        stall = world.cvat.faults.stall(COMPLETE)
+        request = world.cvat.submit(world.function, begun, "ann")
+        session.agent.wait_for(lambda: stall.taken() == 1)
+        [found] = session.store.scan_iter(f"{PREFIX}init:{request.id}:*")
+        key = found.decode()
+        good = session.get(key)
+        session.store.set(key, damage(good), keepttl=True)
+        world.cvat.put_back(request.id)
+        world.cvat.faults.release()
+        session.settle(lambda: world.cvat.request(request.key).status == "finished")
+        return key, good, world.cvat.request(request.key).result
+
+    key, whole, answer = handed_out_twice(lambda good: good)
+    assert session.get(key) == whole
+    assert init_states(key, whole) == answer["states"]
+    for name, damage in json_damages(whole, rng):
+        counted = session.agent.metric("records_damaged_total", kind="init")
+        key, good, answer = handed_out_twice(damage)
+        assert session.agent.metric("records_damaged_total", kind="init") == counted + 1, name
+        assert init_states(key, session.get(key)) == answer["states"] != init_states(key, good), name
+        got = session.run(type="track", frame=1, states=answer["states"])
+        verdict = judge([session.answers[1][:1]], [shapes_of(got)])
+        assert fault_table.add(f"corruption of an init: {name}", verdict).clean
+
+
+def init_states(key: str, data: bytes) -> list[str]:
+    states: list[str] = json.loads(unseal("init", key.removeprefix(f"{PREFIX}init:"), data))
+    return states
+
+
+def test_damaged_requests_in_hand_count_as_missing_until_they_are_handed_out_again(session: Session) -> None:
+    world, rng, inbox = session.world, random.Random("request"), f"{PREFIX}requests"
+    session.agent.stop()
+    asked = {"type": "track", "task": world.task, "frame": LAST, "states": session.states[LAST - 1]}
+    robot = Agent(Caller(world.cvat.url, world.robot.token), world.function, "s2t_test")
+
+    def in_hand(frame: int) -> tuple[RequestRecord, bytes]:
+        states = session.states[frame - 1]
+        request = world.cvat.submit(world.function, {**asked, "frame": frame, "states": states}, "ann")
+        robot.acquire()
+        assignment = Assignment(ar_id=request.id, ar_params=request.params)
+        return request, Recorded(assignment=assignment, attempts=1).dump()
+
+    one, first = in_hand(3)
+    other, second = in_hand(5)
+    session.store.hset(inbox, mapping={one.id: second, other.id: first})
+    requests = {one.key: ("record of another request", 3), other.key: ("record of another request", 5)}
+    for name, damage in json_damages(first, rng):
+        request, good = in_hand(LAST)
+        session.store.hset(inbox, request.id, damage(good))
+        requests[request.key] = (name, LAST)
+
+    agent = world.new_toy().start()
+    agent.wait_for(lambda: agent.metric("records_damaged_total", kind="request") == len(requests))
+    agent.wait_for(lambda: not session.store.exists(inbox))
+    for key in requests:
+        world.cvat.put_back(world.cvat.request(key).id)
+    for key, (name, frame) in requests.items():
+        agent.wait_for(lambda key=key: world.cvat.request(key).status == "finished")  # type: ignore[misc]
+        verdict = judge([session.answers[frame]], [shapes_of(world.cvat.request(key).result)])
+        assert fault_table.add(f"corruption of a request: {name}", verdict).clean
+    agent.wait_for(lambda: not session.store.exists(inbox))
+
+
+def json_damages(data: bytes, rng: random.Random) -> Iterator[tuple[str, Damage]]:
+    """As `damages`; and changed digits, which leave other valid JSON: another frame, another mask."""
+    for name, damage in damages(data, rng):
+        if name != "another model" and (FULL or not name.startswith("truncation")):
+            yield name, damage
+    digits = [i for i in range(len(data) // 2, len(data)) if data[i : i + 1].isdigit()]
+    for position in digits if FULL else rng.sample(digits, 4):
+        yield "a digit changed", partial(flipped, position=position, bit=0)
