@@ -105,6 +105,7 @@ class Agents:
     alive: list[Running] = field(default_factory=list)
     keep: int = 1
     """How many there should be."""
+    ever: list[Running] = field(default_factory=list)
     _pods: int = 0
     _processes: int = 0
 
@@ -146,6 +147,7 @@ class Agents:
         running = Running(process, holder, agent, status, compute, counts)
         self.witness.agents[process] = Seen(status, holder.encode())
         self.alive.append(running)
+        self.ever.append(running)
         self.trace.note(process.name, f"starts in {holder}")
         running.task = self.loop.start(self._run(running), process, process.name)
         self.loop.when_done(running.task, lambda task: self._ended(running, task))

@@ -65,6 +65,8 @@ class Annotator:
     expected: list[list[object]] = field(default_factory=list)
     got: list[list[object]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    branches: int = 0
+    """How many tracks it began or went on with from an earlier frame."""
     done: bool = False
 
     async def work(self, actions: int) -> None:
@@ -104,11 +106,13 @@ class Annotator:
     async def _try(self, action: Action, rows: _Rows) -> None:
         task, first = action.task, action.first
         shapes = [drawn.to_json() for drawn in action.objects]
+        self.branches += len(action.objects)
         answer = await self._ask({"type": "init_tracking", "task": task, "frame": first, "shapes": shapes})
         walks = tuple(Walk.begin(task, FRAMES[task], first, drawn) for drawn in action.objects)
         positions = [Position(first, tuple(answer["states"]), walks)]
         for back, frame in action.moves:
             here = positions[max(0, len(positions) - 1 - back)]
+            self.branches += len(action.objects) if back else 0
             answer = await self._ask(
                 {"type": "track", "task": task, "frame": frame, "states": list(here.states)}
             )

@@ -16,7 +16,6 @@ from tests.simulation.redis import SimRedis
 from tests.simulation.trace import Trace
 from tests.simulation.witness import LEASE, Witness
 
-
 MAX_AGENTS = 3
 
 _OF_AGENTS = {
@@ -100,7 +99,9 @@ class Disasters:
         seconds = self.rng.choice((self.rng.uniform(0.5, 20), self.rng.uniform(5, 150)))
         match disaster:
             case Disaster.REDIS_FULL:
-                self.redis.maxmemory = 0
+                self.redis.maxmemory = int(
+                    self.redis.used * self.rng.choice((0.0, self.rng.uniform(0.3, 1.1)))
+                )
                 self.loop.outside(seconds, self._redis_has_room)
             case Disaster.REDIS_RESTARTED:
                 self.redis.restart()
@@ -108,6 +109,9 @@ class Disasters:
                 self._away(self.redis_route, seconds)
             case Disaster.CVAT_AWAY:
                 self._away(self.cvat_route, seconds)
+            case Disaster.CVAT_REFUSES:
+                self.cvat_route.refuses = True
+                self.loop.outside(seconds, self._cvat_serves)
             case Disaster.STREAMS_CUT:
                 self.cvat.cut_streams()
             case Disaster.REQUEST_TAKEN:
@@ -157,6 +161,10 @@ class Disasters:
         self.redis.maxmemory = None
         self._trouble()
 
+    def _cvat_serves(self) -> None:
+        self.cvat_route.refuses = False
+        self._trouble()
+
     def _trouble(self) -> None:
         self.witness.troubled_at.append(self.loop.time())
 
@@ -165,6 +173,7 @@ class Disasters:
         self._back(self.redis_route)
         self._back(self.cvat_route)
         self._redis_has_room()
+        self._cvat_serves()
         for running in self.agents.alive:
             self.agents.go_on(running)
         self.witness.calm_since = self.loop.time()

@@ -200,7 +200,7 @@ def _with_fates(faults: Faults, fates: Sequence[Fate], rng: Random) -> Faults:
     total = 0.0
     for fate in fates:
         strike = fate.name.startswith(("KILLED", "PAUSED"))
-        total += _log_uniform(rng, 0.0005, 0.01) if strike else _log_uniform(rng, 0.002, 0.08)
+        total += _log_uniform(rng, 0.0005, 0.02) if strike else _log_uniform(rng, 0.002, 0.08)
         faults._fates.append((total, fate))
     return faults
 

@@ -44,6 +44,8 @@ class Route:
     away: bool = False
     hangs: bool = False
     """While it is away: calls get no reply at all, instead of a refused connection."""
+    refuses: bool = False
+    """It answers every call that it cannot now."""
     failed: dict[str, list[float]] = field(default_factory=dict)
     """When calls failed, by caller."""
 
@@ -128,7 +130,7 @@ class _Call:
             else:
                 self._fail_soon(network.latency(route), route.lost())
             return
-        if self._fate is Fate.REFUSED and route.server == "CVAT":
+        if route.refuses or (self._fate is Fate.REFUSED and route.server == "CVAT"):
             self._fail_soon(network.latency(route), route.refused())
             return
         result: tuple[bool, Any]

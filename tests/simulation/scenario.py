@@ -20,7 +20,7 @@ from tests.simulation.network import Network
 from tests.simulation.processes import Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import AgentLog, Trace
-from tests.simulation.witness import LEASE, REQUESTS, Witness
+from tests.simulation.witness import LEASE, MEMORY, REQUESTS, Witness
 
 Scenario: TypeAlias = Literal["everything", "two-at-once"]
 SCENARIOS: dict[Scenario, Callable[[Random], Faults]] = {"everything": draw, "two-at-once": two_at_once}
@@ -32,6 +32,9 @@ CALM_SECONDS = 200.0
 """So long after the last fault every call has its answer."""
 
 LOOK_EVERY = 5.0
+
+MEMORIES_OF_AN_OBJECT = 9
+MOST_OBJECTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class Run:
         await self._until(self._nothing_recorded, self.loop.time() + 60, "requests stay recorded")
         await self._until(self._ready, self.loop.time() + 60, "no agent is ready")
         looking.cancel()
+        self._require_few_memories()
         self.agents.keep = 0
         for running in tuple(self.agents.alive):
             self.agents.terminate(running)
@@ -158,6 +162,16 @@ class Run:
                 self.witness.complain(f"{otherwise} though all is calm")
                 return
             await asyncio.sleep(0.5)
+
+    def _require_few_memories(self) -> None:
+        """At most nine memories of a live object are in Redis, and what agents had no chance to drop."""
+        memories = sum(key.startswith(MEMORY) for key in self.redis.keys)
+        branches = sum(annotator.branches for annotator in self.annotators)
+        dropped = sum(running.counts.dropped for running in self.agents.ever)
+        killed = sum(running.process.killed for running in self.agents.ever)
+        bound = MEMORIES_OF_AN_OBJECT * branches + dropped + 2 * MOST_OBJECTS * killed
+        if memories > bound and not self.faults.loses_answers:
+            self.witness.complain(f"{memories} memories are in Redis; {bound} at most should be")
 
     def _nothing_recorded(self) -> bool:
         return not self.redis.execute("HGETALL", REQUESTS)

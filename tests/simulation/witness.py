@@ -21,6 +21,7 @@ from tests.simulation.reference import further, step_name
 PREFIX = b"s2t:{simulated}:"
 WRITTEN_ONCE = (PREFIX + b"answer:", PREFIX + b"init:")
 STORE_AWAY = "The tracking agent cannot reach its store"
+MEMORY = PREFIX + b"memory:"
 LEASE, REQUESTS = PREFIX + b"lease", PREFIX + b"requests"
 
 
