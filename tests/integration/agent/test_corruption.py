@@ -324,7 +324,8 @@ def test_damaged_requests_in_hand_count_as_missing_until_they_are_handed_out_aga
     other, second = in_hand(5)
     session.store.hset(inbox, mapping={one.id: second, other.id: first})
     requests = {one.key: ("record of another request", 3), other.key: ("record of another request", 5)}
-    for name, damage in json_damages(first, rng):
+    kinds = list(json_damages(first, rng))
+    for name, damage in kinds if len(kinds) < 100 else rng.sample(kinds, 100):
         request, good = in_hand(LAST)
         session.store.hset(inbox, request.id, damage(good))
         requests[request.key] = (name, LAST)
