@@ -85,6 +85,10 @@ class AgentProcess:
                 )
             time.sleep(0.05)
 
+    def exit_status(self) -> int | None:
+        """The exit status; None while the process runs."""
+        return self._running().poll()
+
     def wait_exit(self, seconds: float = 60.0) -> int:
         """Wait until the process ends; return its exit status."""
         return self._running().wait(seconds)
@@ -92,6 +96,10 @@ class AgentProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._running().send_signal(number)
+
+    def kill_now(self) -> None:
+        """Send SIGKILL and return at once."""
+        self._running().kill()
 
     def kill(self) -> None:
         """Kill the process as a crash would, and wait for its end."""

@@ -1,0 +1,191 @@
+"""Killing an agent at one point of the session, and judging what the annotator was told."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.crashpoints import session
+from tests.crashpoints.points import BESIDE, Call, Point, Side
+from tests.crashpoints.stage import PATIENCE_SECONDS, Agent, HandedOutAgain, Scene, Stage
+from tests.crashpoints.wire import Trap
+from tests.fault_table import Verdict, judge
+
+KIND = "agent killed at an external call"
+TRIES = 3
+"""A point may be missed, when load makes background calls come in another order; not three times."""
+
+SETTLE_BEATS = 15
+"""At its start an agent asks the queue two or three times; so it is looked at a little longer."""
+
+BESIDE_SECONDS = 10.0
+"""How long to wait for a background call that has not come by the session's last request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """What the annotator is told where nothing happens, and the agent's calls."""
+
+    answers: list[tuple[object, ...]]
+    calls: list[Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What else is different about a run; it follows from the point's name, so that a run can be repeated."""
+
+    same_holder: bool
+    again_handed_out: HandedOutAgain
+    again: tuple[int, Side] | None
+
+    @staticmethod
+    def of(point: Point) -> Variant:
+        number = zlib.crc32(str(point).encode())
+        again: tuple[int, Side] | None = None
+        if number >> 2 & 7 == 0:
+            again = (1 + (number >> 5) % 10, "before" if number >> 9 & 1 else "after")
+        ways: tuple[HandedOutAgain, ...] = ("same id", "new id")
+        if again is None and _is_recorded(point):
+            ways = ("same id", "new id", "never")
+        return Variant(bool(number & 1), ways[(number >> 10) % len(ways)], again)
+
+    def __str__(self) -> str:
+        return ", ".join(
+            (
+                "container restarted" if self.same_holder else "new pod",
+                f"handed out again: {self.again_handed_out}",
+                *([f"killed again at call {self.again[0]} ({self.again[1]})"] if self.again else []),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one run with faults."""
+
+    name: str
+    verdict: Verdict
+    complaints: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return self.verdict.clean and not self.complaints
+
+
+def undisturbed(stage: Stage) -> Undisturbed:
+    """Play the session with one agent to whom nothing happens. Raises `AssertionError` where that fails."""
+    with stage.scene() as scene:
+        agent = scene.start_agent("pod-a")
+        record = scene.play(pace(agent, lambda: False), session.Record())
+        complaints = look(scene, record)
+        if complaints:
+            raise AssertionError("; ".join(complaints))
+        return Undisturbed(record.comparable(), list(agent.wire.calls))
+
+
+def kill_at(stage: Stage, point: Point, expected: Undisturbed, *, tries: int = TRIES) -> Outcome:
+    """Play the session, kill the agent at the point, start the next, and compare."""
+    for _ in range(tries):
+        outcome = _try(stage, point, expected)
+        if outcome is not None:
+            return outcome
+    return Outcome(str(point), Verdict(), (f"the point was not met in {tries} runs",))
+
+
+def _try(stage: Stage, point: Point, expected: Undisturbed) -> Outcome | None:
+    """One run; None where the point, or the second one, was not met."""
+    variant = Variant.of(point)
+    traps: list[Trap] = []
+
+    def prepare(agent: Agent) -> None:
+        trap = Trap(agent.process.kill_now)
+        if not traps:
+            trap.point = point
+        elif len(traps) == 1 and variant.again:
+            trap.ordinal = variant.again
+        else:
+            return
+        traps.append(trap)
+        agent.wire.trap = trap
+
+    with stage.scene(variant.again_handed_out) as scene, ThreadPoolExecutor(1) as pool:
+        first = scene.start_agent("pod-0", prepare)
+        patient = point.call.stage == BESIDE
+        record = session.Record()
+        playing = pool.submit(scene.play, pace(first, traps[0].sprung.is_set, patient=patient), record)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (playing.done() and scene.agents[-1].wire.at_rest and not _sprung(scene.agents[-1])):
+            if _sprung(scene.agents[-1]):
+                scene.agents[-1].process.wait_exit()
+                holder = "pod-0" if variant.same_holder else f"pod-{len(scene.agents)}"
+                scene.start_agent(holder, prepare)
+            if time.monotonic() > deadline:
+                return stuck(scene, str(point), record, expected)
+            time.sleep(0.003)
+        if not all(trap.sprung.is_set() for trap in traps) or (variant.again and len(traps) < 2):
+            return None
+        return judged(scene, str(point), record, expected)
+
+
+def stuck(scene: Scene, name: str, record: session.Record, expected: Undisturbed) -> Outcome:
+    """The outcome of a run that does not come to its end."""
+    where = f"stuck at request {len(record.answers)}: {scene.unfinished()}"
+    logs = (agent.process.log_file.read_text() for agent in scene.agents)
+    return Outcome(name, judge(expected.answers, record.comparable()), (where, *logs))
+
+
+def judged(scene: Scene, name: str, record: session.Record, expected: Undisturbed) -> Outcome:
+    """Compare what Ann was told with the undisturbed run, and what CVAT was told with itself."""
+    differing = told_twice(scene.agents)
+    verdict = judge(expected.answers, record.comparable(), differing=differing)
+    return Outcome(name, verdict, tuple(look(scene, record)))
+
+
+def look(scene: Scene, record: session.Record) -> list[str]:
+    """What is wrong besides the answers."""
+    complaints = [record.error] if record.error else []
+    complaints += scene.unfinished()
+    complaints += [
+        f"reported as failed: {failure}" for agent in scene.agents for failure in agent.wire.ledger.failures
+    ]
+    return complaints
+
+
+def told_twice(agents: Sequence[Agent]) -> int:
+    """How many requests CVAT was told two different answers to, whether it took them or not."""
+    told: dict[str, set[bytes]] = {}
+    for agent in agents:
+        for request, answer in agent.wire.ledger.completions:
+            told.setdefault(request, set()).add(answer)
+    return sum(len(answers) > 1 for answers in told.values())
+
+
+def pace(agent: Agent, over: Callable[[], bool], *, patient: bool = False) -> Callable[[int], None]:
+    """Before each request let the agent come to rest and name the request to its wire, until it is `over`.
+
+    So calls of one request are not mixed with those of the next.  A `patient` one waits before the last
+    request for what has to come by itself.
+    """
+
+    def before(number: int) -> None:
+        agent.wait_at_rest(over, beats=3 if number else SETTLE_BEATS)
+        if patient and number == session.LAST:
+            deadline = time.monotonic() + BESIDE_SECONDS
+            while not over() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        agent.wire.stage = str(number)
+
+    return before
+
+
+def _is_recorded(point: Point) -> bool:
+    """Whether the request in hand, if there is one, stands in Redis: its only place where CVAT keeps it."""
+    handing_over = ("acquire", "EVALSHA requests")
+    return point.call.stage != BESIDE and not any(part in point.call.kind for part in handing_over)
+
+
+def _sprung(agent: Agent) -> bool:
+    return agent.wire.trap is not None and agent.wire.trap.sprung.is_set()

@@ -1,0 +1,74 @@
+"""A few of the points and seeds that `python -m tests.crashpoints` goes through, others each time.
+
+SAM2_CRASHPOINTS_SEED repeats a choice, which is printed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from random import SystemRandom
+
+import pytest
+
+from tests.crashpoints import crash, two_at_once
+from tests.crashpoints.__main__ import COMMAND
+from tests.crashpoints.crash import Outcome
+from tests.crashpoints.crew import Crew
+from tests.crashpoints.points import Call, Point, sample
+
+POINTS = 8
+SEEDS = 2
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    with Crew(2, COMMAND) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    return int(os.environ.get("SAM2_CRASHPOINTS_SEED") or SystemRandom().randrange(1_000_000))
+
+
+def test_killed_anywhere_the_annotator_is_told_the_same(
+    crew: Crew, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = sample(crew.points, POINTS, seed)
+    with capsys.disabled():
+        print(f"\nSAM2_CRASHPOINTS_SEED={seed}: {POINTS} of {len(crew.points)} points")
+        for point in chosen:
+            print(f"  {point} ({crash.Variant.of(point)})")
+    outcomes = crew.outcomes(crash.KIND, chosen, crash.kill_at, "--point")
+    assert not unclean(outcomes)
+
+
+def test_an_agent_that_slept_past_its_lease_changes_nothing(
+    crew: Crew, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = [seed + number for number in range(SEEDS)]
+    with capsys.disabled():
+        print(f"\nSAM2_CRASHPOINTS_SEED={seed}: two at once with seeds {seeds}")
+    outcomes = crew.outcomes(two_at_once.KIND, seeds, two_at_once.pause, "two-at-once --seed")
+    assert not unclean(outcomes)
+
+
+def test_an_assignment_that_reaches_an_agent_without_the_lease_is_finished_by_the_holder(crew: Crew) -> None:
+    outcomes = crew.outcomes(
+        two_at_once.KIND, [None], lambda stage, _, expected: two_at_once.hand_to_the_late(stage, expected)
+    )
+    assert not unclean(outcomes)
+
+
+def test_a_point_that_is_not_met_is_a_failure(crew: Crew) -> None:
+    never = Point(Call("1", "GET /nowhere", 1), "before")
+    outcome = crash.kill_at(crew.stage, never, crew.undisturbed[0], tries=1)
+    assert outcome.complaints == ("the point was not met in 1 runs",)
+    assert not outcome.clean
+
+
+def unclean(outcomes: list[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if not outcome.clean]

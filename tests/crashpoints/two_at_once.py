@@ -1,0 +1,117 @@
+"""Two agents at once: one is stopped at a random call, its lease runs out, another works, the first wakes.
+
+    first      ... call k |(SIGSTOP)                               (SIGCONT)| goes on where it was
+    second                  takes the lease, serves ..............................................
+
+A call that was stopped before it was forwarded is held back until the first agent wakes, as if the agent had
+been stopped just before it sent it: so whatever the first agent was about to do, it does late.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+
+from tests.crashpoints import session
+from tests.crashpoints.crash import Outcome, Undisturbed, judged, stuck
+from tests.crashpoints.points import Call, Point, Side
+from tests.crashpoints.stage import PATIENCE_SECONDS, Agent, HandedOutAgain, Scene, Stage
+from tests.crashpoints.wire import Trap
+
+KIND = "two agents at once: one paused past its lease"
+
+ASLEEP_SECONDS = 3.0
+"""The first agent wakes by then at the latest: it may be the only one that knows of a request."""
+
+_HANDED_OUT = Point(Call("start", "POST /api/functions/queues/{}/requests/acquire interactive", 1), "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the first agent stops, and when it wakes after another took the lease."""
+
+    stop_at: Point | tuple[int, Side]
+    requests_asleep: int
+    again: HandedOutAgain
+
+
+def pause(stage: Stage, seed: int, expected: Undisturbed) -> Outcome:
+    """Play the session; what happens to the first agent is drawn by the seed."""
+    rng = Random(seed)
+    sides: tuple[Side, Side] = ("before", "after")
+    ways: tuple[HandedOutAgain, ...] = ("same id", "new id", "never")
+    ordinal = rng.randint(1, len(expected.calls) * 2 // 3)
+    plan = Plan((ordinal, rng.choice(sides)), rng.randint(0, session.LAST), rng.choice(ways))
+    return play(stage, str(seed), plan, expected)
+
+
+def hand_to_the_late(stage: Stage, expected: Undisturbed) -> Outcome:
+    """Play the session; a request is handed out to the first agent, who learns it without the lease.
+
+    CVAT hands it out to nobody else, so the holder has it from the first agent or never.
+    """
+    plan = Plan(_HANDED_OUT, 0, "never")
+    return play(stage, "an assignment reaches an agent without the lease", plan, expected, begin_early=True)
+
+
+def play(stage: Stage, name: str, plan: Plan, expected: Undisturbed, *, begin_early: bool = False) -> Outcome:
+    """Play the session with two agents as planned; with `begin_early` before there are any."""
+    with stage.scene(plan.again) as scene, ThreadPoolExecutor(1) as pool:
+        record = session.Record()
+        if begin_early:
+            playing = pool.submit(scene.play, lambda _number: None, record)
+            _until(lambda: bool(scene.requests()))
+        traps: list[Trap] = []
+        first = scene.start_agent("pod-0", lambda agent: traps.append(_stopping(agent, plan)))
+        [trap] = traps
+        _until(lambda: first.wire.ledger.leads or trap.sprung.is_set())
+        second = scene.start_agent("pod-1")
+        if not begin_early:
+            playing = pool.submit(scene.play, lambda _number: None, record)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        _until(lambda: trap.sprung.is_set() and second.wire.ledger.leads)
+        wake_at = len(record.answers) + plan.requests_asleep
+        asleep_until = time.monotonic() + ASLEEP_SECONDS
+        _until(lambda: playing.done() or len(record.answers) >= wake_at or time.monotonic() > asleep_until)
+        calls_asleep = len(first.wire.calls)
+        first.process.signal(signal.SIGCONT)
+        first.wire.go_on()
+        while not (playing.done() and len(first.wire.calls) > calls_asleep + 1 and _settled(scene)):
+            if time.monotonic() > deadline:
+                return stuck(scene, name, record, expected)
+            time.sleep(0.003)
+        outcome = judged(scene, name, record, expected)
+        ended = [f"ended:\n{agent.process.log_file.read_text()}" for agent in scene.agents if _ended(agent)]
+        return Outcome(name, outcome.verdict, (*outcome.complaints, *ended))
+
+
+def _stopping(agent: Agent, plan: Plan) -> Trap:
+    trap = Trap(lambda: agent.process.signal(signal.SIGSTOP), kills=False)
+    if isinstance(plan.stop_at, Point):
+        trap.point = plan.stop_at
+    else:
+        trap.ordinal = plan.stop_at
+    agent.wire.trap = trap
+    return trap
+
+
+def _settled(scene: Scene) -> bool:
+    """Whether exactly one agent serves, or an agent has ended, and nothing is left to do."""
+    leading = [agent.wire.ledger.leads for agent in scene.agents]
+    return (sum(leading) == 1 and not scene.unfinished()) or any(map(_ended, scene.agents))
+
+
+def _ended(agent: Agent) -> bool:
+    return agent.process.exit_status() is not None
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("the agents do not come to the point where one is stopped")
+        time.sleep(0.003)
