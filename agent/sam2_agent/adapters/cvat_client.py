@@ -113,17 +113,18 @@ class CVATClient:
         )
         client = self._client()
         response = send(client=client)
-        if response.status == 401:
+        if response.status == 401 and (another := self._client(instead_of=client)) is not client:
             response.drain_conn()
-            response = send(client=self._client(instead_of=client))
+            response = send(client=another)
         check(response, self._url)
         return response
 
     def _client(self, instead_of: ApiClient | None = None) -> ApiClient:
-        """Return an authenticated client: a new one where the credentials changed or were refused."""
+        """Return an authenticated client: a new one where the credentials changed or a session has ended."""
         with self._lock:
             credentials = read_credentials(self._credentials_dir)
-            if self._current is None or self._current[0] != credentials or self._current[1] is instead_of:
+            ended = self._current is not None and self._current[1] is instead_of and not credentials.token
+            if self._current is None or self._current[0] != credentials or ended:
                 self._username = None
                 self._current = (credentials, self._authenticated(credentials))
             return self._current[1]

@@ -1,0 +1,130 @@
+"""What Redis lost, damaged or cannot take now is computed again: the annotator gets the same answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sam2_agent.core.patience import Patience
+from tests.cvat_standin.annotator import RunError
+from tests.integration.agent.agent_process import PREFIX
+from tests.integration.agent.conftest import LENGTH, World
+from tests.integration.agent.faults import (
+    FRAME,
+    PATIENT,
+    at,
+    judged,
+    keys,
+    meanwhile,
+    sentence_of,
+    undisturbed,
+)
+
+
+@pytest.mark.parametrize("lost", ["memory:*", "answer:*", "*"])
+def test_a_successor_computes_again_what_redis_lost(world: World, lost: str) -> None:
+    first = world.new_toy().start().wait_ready()
+    expected = undisturbed(world, stop=LENGTH - 1)
+
+    def replace() -> None:
+        first.stop()
+        delete(world, lost)
+        world.new_toy().start()
+
+    assert judged(f"agent replaced, Redis lost {lost}", world, expected, world.track(at(14, replace)))
+
+
+def test_redis_flushed_under_a_running_agent(world: World) -> None:
+    agent = world.new_toy().start().wait_ready()
+    expected = undisturbed(world, stop=LENGTH - 1)
+    with world.redis.client() as client:
+        assert judged("Redis flushed in mid-track", world, expected, world.track(at(14, client.flushall)))
+    agent.wait_for(lambda: agent.status.report().ready)
+
+
+@pytest.mark.parametrize("pattern", ["memory:*", "answer:*"])
+def test_damaged_records_are_counted_and_healed(world: World, pattern: str) -> None:
+    first = world.new_toy().start().wait_ready()
+    expected = undisturbed(world, stop=LENGTH - 1)
+    agents = [first]
+
+    def replace() -> None:
+        first.stop()
+        overwrite(world, pattern)
+        agents.append(world.new_toy().start())
+
+    assert judged(f"agent replaced, damaged {pattern}", world, expected, world.track(at(14, replace)))
+    assert agents[1].metric("records_damaged_total", kind=pattern.removesuffix(":*")) > 0
+
+
+def test_redis_away_and_back(world: World) -> None:
+    agent = world.new_toy(patience=PATIENT).start().wait_ready()
+    expected = world.track(stop=5)
+
+    def restart() -> None:
+        agent.wait_for(lambda: agent.metric("unavailable_total", reason="RedisUnreachable") > 2)
+        world.redis.start()
+
+    with meanwhile(restart):
+        got = world.track(at(2, world.redis.kill), stop=5)
+    assert judged("Redis killed and restarted", world, expected, got)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0], ids=["lease still held", "lease expired"])
+def test_redis_away_too_long_is_told_to_the_annotator(world: World, seconds: float) -> None:
+    agent = world.new_toy(patience=Patience(lease=1.0, poll=0.5, request=seconds)).start().wait_ready()
+    states = world.begin()
+    again: dict[str, Any] = {"type": "track", "frame": 1, "states": states}
+    stall = world.cvat.faults.stall(FRAME)
+
+    def go_away() -> None:
+        agent.wait_for(lambda: stall.taken() == 1)
+        world.redis.kill()
+        world.cvat.faults.release()
+
+    with (
+        meanwhile(go_away),
+        pytest.raises(RunError, match="cannot reach its store now; run the action again"),
+    ):
+        world.run(**again)
+    world.redis.start()
+    assert world.run(**again)["shapes"]
+
+
+def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world: World) -> None:
+    first = world.new_toy().start().wait_ready()
+    answer: dict[str, Any] = {"states": world.begin()}
+    for frame in range(1, 15):
+        answer = world.run(type="track", frame=frame, states=answer["states"])
+    first.stop()
+    delete(world, "memory:*")
+    hurried = world.new_toy(patience=Patience(lease=3.0, poll=1.0, restore=0.05)).start().wait_ready()
+    refused: list[str] = []
+    while (sentence := sentence_of(world, type="track", frame=15, states=answer["states"])) and len(
+        refused
+    ) < 40:
+        refused.append(sentence)
+    assert set(refused) == {"The agent is restoring this track, which takes a while; run the action again."}
+    assert hurried.tracker.steps == 3 * 16
+
+
+def test_memory_in_redis_does_not_grow_with_the_track(world: World) -> None:
+    agent = world.new_toy().start().wait_ready()
+    world.track(stop=23)
+    agent.stop()
+    assert len(keys(world, "memory:*")) <= 3 * 9
+
+
+def delete(world: World, pattern: str) -> None:
+    with world.redis.client() as client:
+        for key in client.scan_iter(f"{PREFIX}{pattern}"):
+            client.delete(key)
+
+
+def overwrite(world: World, pattern: str) -> None:
+    with world.redis.client() as client:
+        for key in client.scan_iter(f"{PREFIX}{pattern}"):
+            value = bytearray(client.get(key) or b"")
+            value[len(value) // 2] ^= 4
+            client.set(key, bytes(value))
