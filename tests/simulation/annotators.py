@@ -17,6 +17,9 @@ from tests.simulation.witness import Witness
 ATTEMPTS = 60
 """How often an annotator runs a failing action again before giving up on it."""
 
+CALM_PAUSE = 0.5
+"""In calm times there is nothing to wait for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -113,6 +116,8 @@ class Annotator:
         for back, frame in action.moves:
             here = positions[max(0, len(positions) - 1 - back)]
             self.branches += len(action.objects) if back else 0
+            if len(here.states) > 1 and self.rng.random() < 0.1:
+                await self._one_alone(task, frame, here)
             answer = await self._ask(
                 {"type": "track", "task": task, "frame": frame, "states": list(here.states)}
             )
@@ -124,6 +129,15 @@ class Annotator:
                 self.witness.complain(f"{self.name} got a wrong mask on frame {frame}")
             positions.append(Position(frame, tuple(answer["states"]), walks))
 
+    async def _one_alone(self, task: int, frame: int, here: Position) -> None:
+        """Ask for one of several objects: when all are asked for, its answer stands already."""
+        place = self.rng.randrange(len(here.states))
+        answer = await self._ask(
+            {"type": "track", "task": task, "frame": frame, "states": [here.states[place]]}
+        )
+        if self.compare and answer["shapes"] != [here.walks[place].on(frame).shape]:
+            self.witness.complain(f"{self.name} got a wrong mask on frame {frame}")
+
     async def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
         await self._think()
         self._asked_in_calm = self.witness.calm_since is not None
@@ -132,7 +146,8 @@ class Annotator:
     _asked_in_calm: bool = False
 
     async def _think(self) -> None:
-        await asyncio.sleep(self.rng.expovariate(1 / self.pause))
+        calm = self.witness.calm_since is not None
+        await asyncio.sleep(self.rng.expovariate(1 / min(self.pause, CALM_PAUSE if calm else self.pause)))
 
     def _draw(self) -> Drawn:
         x1, y1 = self.rng.randrange(WIDTH - 3), self.rng.randrange(HEIGHT - 3)
