@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar, get_args
 
 import urllib3
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_replies import Refusal
-from sam2_agent.core.requests import Assignment, Category
+from sam2_agent.core.requests import Assignment, Category, read_acquired
 from sam2_agent.errors import AnswerRefused, CVATUnavailable, NotOurs
 
 P = ParamSpec("P")
@@ -24,10 +24,6 @@ SILENCE_SECONDS = 60.0
 """A stream that says nothing for so long, not even a keep-alive, is opened again."""
 
 MAX_SENTENCE = 4096
-
-
-class _Acquired(BaseModel):
-    ar_assignment: Assignment | None
 
 
 class CVATQueue:
@@ -65,15 +61,17 @@ class CVATQueue:
 
     async def acquire(self, category: Category) -> Assignment | None:
         """Take the next request."""
-        body = await self._ask(
-            self._client.post,
+        return await self._ask(self._acquire, category)
+
+    def _acquire(self, category: Category) -> Assignment | None:
+        body = self._client.post(
             "/api/functions/queues/{queue}/requests/acquire",
             {"agent_id": self._agent_id, "request_category": category},
             queue=self._queue,
         )
         try:
-            return _Acquired.model_validate_json(body).ar_assignment
-        except ValidationError as error:
+            return read_acquired(body)
+        except ValueError as error:
             raise CVATUnavailable(
                 "CVAT hands out requests in a form that this agent does not know; it may be too new.",
                 reason="CVATUnreachable",

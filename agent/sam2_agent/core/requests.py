@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
@@ -18,6 +19,9 @@ MAX_OBJECTS = 32
 MAX_POINTS = 2**19
 """Numbers in one shape; a mask with more is longer than a state's prompt may be."""
 
+MAX_BODY = 2**26
+"""The longest request that is read, in bytes; 32 of the largest states are half of it."""
+
 Category: TypeAlias = Literal["interactive", "batch"]
 CATEGORIES: tuple[Category, ...] = ("interactive", "batch")
 """Most urgent first: behind an interactive request a person is waiting."""
@@ -30,6 +34,45 @@ class Assignment(BaseModel):
 
     ar_id: Annotated[str, Field(min_length=1, max_length=1024)]
     ar_params: dict[str, JsonValue]
+
+
+class _Acquired(BaseModel):
+    ar_assignment: Assignment | None
+
+
+class _Named(BaseModel):
+    """As much of an assignment as it takes to refuse it."""
+
+    class Assignment(BaseModel):
+        ar_id: Annotated[str, Field(min_length=1, max_length=1024)]
+
+    ar_assignment: Assignment
+
+
+def read_acquired(body: bytes) -> Assignment | None:
+    """Read CVAT's answer to an agent that asks for work; None where there is none.
+
+    The parameters come from users.  If they cannot be read (too much, too deep, half a surrogate pair, an
+    endless number) the request must still be refused, or it would block the queue for ever: so others take
+    their place, which are refused.
+
+    Raises:
+        ValueError: this is no such answer.
+    """
+    if len(body) > MAX_BODY:
+        return _unreadable(body, "oversized")
+    try:
+        return _Acquired.model_validate_json(body).ar_assignment
+    except ValidationError:
+        return _unreadable(body, "unreadable")
+
+
+def _unreadable(body: bytes, kind: str) -> Assignment:
+    try:
+        named = _Named.model_validate(json.loads(body, parse_int=float))
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    return Assignment(ar_id=named.ar_assignment.ar_id, ar_params={"type": kind})
 
 
 class Recorded(BaseModel):

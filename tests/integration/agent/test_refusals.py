@@ -110,18 +110,6 @@ def test_a_frame_of_another_size(world: World) -> None:
             annotator.run(world.function, {"type": "track", "task": odd, "frame": 1, "states": states})
 
 
-def test_a_deleted_frame(world: World) -> None:
-    task = world.cvat.add_task(
-        [picture(frame) for frame in range(3)], "ann", assignees=["robot"], deleted_frames=[1]
-    )
-    world.new_toy().start().wait_ready()
-    world.cvat.submit(
-        world.function, {"type": "init_tracking", "task": task, "frame": 1, "shapes": [MASK]}, "ann"
-    )
-    record = world.cvat.wait_for_request(world.function, "failed")
-    assert record.exc_info == f"Frame 1 of task {task} is deleted; restore it or go on from another frame."
-
-
 def test_a_task_that_the_agents_account_may_not_see(world_with_agent: World) -> None:
     world = world_with_agent
     world.cvat.assign_task(world.task)

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_agent.core.requests import Assignment, InitTracking, Recorded, Track, describe, parse
+from sam2_agent.core.requests import (
+    MAX_BODY,
+    Assignment,
+    InitTracking,
+    Recorded,
+    Track,
+    describe,
+    parse,
+    read_acquired,
+)
 from sam2_agent.errors import DamagedRecord, RequestRefused
 
 INIT: dict[str, Any] = {
@@ -106,3 +115,37 @@ def test_every_flipped_bit_of_a_recorded_request_is_noticed(data: st.DataObject)
     record[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DamagedRecord):
         Recorded.load(bytes(record), "a")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        r'{"type": "track", "states": ["\ud800"]}',
+        '{"type": "track", "frame": ' + "9" * 5000 + "}",
+        '{"type": "track", "states": ' + "[" * 300 + "]" * 300 + "}",
+        '["no", "object"]',
+        '{"type": "track", "states": ["' + "x" * MAX_BODY + '"]}',
+    ],
+    ids=["half a surrogate pair", "endless number", "deep", "no object", "long"],
+)
+def test_parameters_that_cannot_be_read_are_refused_and_do_not_block_the_queue(parameters: str) -> None:
+    body = '{"ar_assignment": {"ar_id": "request-7", "function_id": 1, "ar_params": ' + parameters + "}}"
+    assignment = read_acquired(body.encode())
+    assert assignment is not None
+    assert assignment.ar_id == "request-7"
+    with pytest.raises(RequestRefused, match=r"cannot answer (unreadable|oversized) requests"):
+        parse(assignment.ar_params)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"ar_assignment": 3}', b"<html>", b"[" * 100_000, b"\xff"]
+)
+def test_what_is_no_answer_of_cvats_is_told_apart(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_acquired(body)
+
+
+def test_no_work_and_work_are_read() -> None:
+    assert read_acquired(b'{"ar_assignment": null}') is None
+    found = read_acquired(b'{"ar_assignment": {"ar_id": "a", "ar_params": {"type": "track"}}, "more": 1}')
+    assert found == Assignment(ar_id="a", ar_params={"type": "track"})
