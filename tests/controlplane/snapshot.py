@@ -69,5 +69,14 @@ def differences(expected: Any, found: Any, path: str = "") -> list[str]:
 def _told(live: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in live.items() if key not in {"metadata", "status", "data"}}
     data = {key: base64.b64decode(value).decode() for key, value in (live.get("data") or {}).items()}
+    if live.get("spec", {}).get("accessModes"):
+        # Of a claim, its volume's name and state are not the operator's.
+        kept["spec"] = {key: value for key, value in live["spec"].items() if key != "volumeName"}
     metadata = {key: live["metadata"][key] for key in _METADATA if live["metadata"].get(key)}
+    if "annotations" in metadata:
+        metadata["annotations"] = {
+            key: value
+            for key, value in metadata["annotations"].items()
+            if not key.startswith("pv.kubernetes.io/")
+        }
     return {**kept, "data": data, "metadata": metadata}
