@@ -18,6 +18,9 @@ KIND = "agent killed at an external call"
 TRIES = 3
 """A point may be missed, when load makes background calls come in another order; not three times."""
 
+LOG_LINES = 8
+"""So much of each agent's log is shown where something went wrong."""
+
 SETTLE_BEATS = 15
 """At its start an agent asks the queue two or three times; so it is looked at a little longer."""
 
@@ -117,7 +120,7 @@ def _try(stage: Stage, point: Point, expected: Undisturbed) -> Outcome | None:
         record = session.Record()
         playing = pool.submit(scene.play, pace(first, traps[0].sprung.is_set, patient=patient), record)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (playing.done() and scene.agents[-1].wire.at_rest and not _sprung(scene.agents[-1])):
+        while not (playing.done() and scene.agents[-1].wire.ledger.idle and not _sprung(scene.agents[-1])):
             if _sprung(scene.agents[-1]):
                 scene.agents[-1].process.wait_exit()
                 holder = "pod-0" if variant.same_holder else f"pod-{len(scene.agents)}"
@@ -133,8 +136,13 @@ def _try(stage: Stage, point: Point, expected: Undisturbed) -> Outcome | None:
 def stuck(scene: Scene, name: str, record: session.Record, expected: Undisturbed) -> Outcome:
     """The outcome of a run that does not come to its end."""
     where = f"stuck at request {len(record.answers)}: {scene.unfinished()}"
-    logs = (agent.process.log_file.read_text() for agent in scene.agents)
+    logs = [tail(agent) for agent in scene.agents]
     return Outcome(name, judge(expected.answers, record.comparable()), (where, *logs))
+
+
+def tail(agent: Agent) -> str:
+    """The end of an agent's log."""
+    return "\n".join(agent.process.log_file.read_text().splitlines()[-LOG_LINES:])
 
 
 def judged(scene: Scene, name: str, record: session.Record, expected: Undisturbed) -> Outcome:

@@ -28,14 +28,14 @@ class Ledger:
     _watching: bool = False
 
     @property
+    def idle(self) -> bool:
+        """Whether the agent watches an empty queue and has no request in hand."""
+        return self._watching and self._empty == CATEGORIES and not self._in_hand
+
+    @property
     def at_rest(self) -> bool:
-        """Whether the agent watches an empty queue, has no request in hand and all memories written."""
-        return (
-            self._watching
-            and self._empty == CATEGORIES
-            and not self._in_hand
-            and self._published <= self._remembered
-        )
+        """Whether it has all memories written, too; one that was hurried may have dropped some."""
+        return self.idle and self._published <= self._remembered
 
     def asked(self, path: str, body: bytes) -> None:
         """Note an HTTP request on its way to CVAT."""

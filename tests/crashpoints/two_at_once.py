@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.crashpoints import session
-from tests.crashpoints.crash import Outcome, Undisturbed, judged, stuck
+from tests.crashpoints.crash import Outcome, Undisturbed, judged, stuck, tail
 from tests.crashpoints.points import Call, Point, Side
 from tests.crashpoints.stage import PATIENCE_SECONDS, Agent, HandedOutAgain, Scene, Stage
 from tests.crashpoints.wire import Trap
@@ -85,7 +85,7 @@ def play(stage: Stage, name: str, plan: Plan, expected: Undisturbed, *, begin_ea
                 return stuck(scene, name, record, expected)
             time.sleep(0.003)
         outcome = judged(scene, name, record, expected)
-        ended = [f"ended:\n{agent.process.log_file.read_text()}" for agent in scene.agents if _ended(agent)]
+        ended = [f"ended:\n{tail(agent)}" for agent in scene.agents if _ended(agent)]
         return Outcome(name, outcome.verdict, (*outcome.complaints, *ended))
 
 

@@ -101,7 +101,7 @@ class Wire:
 
     @property
     def at_rest(self) -> bool:
-        """Whether the agent has nothing to do until something new comes."""
+        """Whether the agent has nothing to do until something new comes, and nothing is under way."""
         return not self._in_flight and self.ledger.at_rest
 
     def go_on(self) -> None:
