@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -10,7 +11,7 @@ from tests.simulation.agents import Agents, Running
 from tests.simulation.cvat import CVAT
 from tests.simulation.faults import LOSSES, Disaster, Fate, Faults
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.network import Route
+from tests.simulation.network import LATE_SECONDS, Route
 from tests.simulation.processes import Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import Trace
@@ -44,16 +45,22 @@ class Disasters:
     witness: Witness
     _snapshots: list[tuple[float, object]] = field(default_factory=list)
 
-    async def rage(self) -> None:
-        """Let disasters happen, as the faults say, and then calm the world."""
+    async def rage(self, done: Callable[[], bool]) -> None:
+        """Let disasters happen, as the faults say or until `done`, and then calm the world."""
         ends = self.loop.time() + self.faults.seconds
         while (wait := self.rng.expovariate(1 / self.faults.every)) < ends - self.loop.time():
+            if done():
+                ends = self.loop.time()
+                break
             if Disaster.REDIS_WENT_BACK in self.faults.disasters:
                 self._snapshots.append((self.loop.time(), self.redis.snapshot()))
             await asyncio.sleep(wait)
             self.strike(self.rng.choice(self.faults.disasters))
         await asyncio.sleep(ends - self.loop.time())
         self._calm()
+        await asyncio.sleep(self.cvat_route.timeout + LATE_SECONDS)  # what was late on its way has arrived
+        self.witness.calm_since = self.loop.time()
+        self.trace.note("world", "CALM")
 
     def befall(self, process: Process, fate: Fate) -> None:
         """Kill or pause a process in the middle of a call."""
@@ -176,5 +183,3 @@ class Disasters:
         self._cvat_serves()
         for running in self.agents.alive:
             self.agents.go_on(running)
-        self.witness.calm_since = self.loop.time()
-        self.trace.note("world", "CALM")

@@ -137,7 +137,7 @@ class Run:
             self.loop.start(annotator.work(self._rng.choice((1, 1, 2)))) for annotator in self.annotators
         ]
         looking = self.loop.start(self._look())
-        await self.disasters.rage()
+        await self.disasters.rage(lambda: all(task.done() for task in working))
         for request in self.cvat.open_requests():
             if self.witness.stranded(request) and self.faults.redelivery.after_seconds is None:
                 self.cvat.take_away(request)
