@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ COMMAND = "python -m tests.crashpoints"
 def main(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 where every run was clean."""
     asked = _parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     with Crew(asked.jobs, COMMAND) as crew:
         if asked.what == "two-at-once":
             seeds = [asked.seed] if asked.seed is not None else list(range(1, asked.seeds + 1))
