@@ -50,7 +50,7 @@ class LeaseKeeper:
         if lease is not None and lease.held(self._clock.now()):
             return lease.token
         if trouble := self._status.trouble_with("Redis"):
-            raise trouble
+            raise trouble.with_traceback(None)  # kept and raised again: it must not grow
         raise LeaseLost("The lease is not held.")
 
     def doubt(self) -> None:

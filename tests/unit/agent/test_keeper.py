@@ -1,0 +1,60 @@
+"""What the lease's keeper tells whoever wants to act."""
+
+from __future__ import annotations
+
+import traceback
+from random import Random
+from typing import cast
+
+import pytest
+
+from sam2_agent.core.keeper import LeaseKeeper
+from sam2_agent.core.lease import Lease
+from sam2_agent.core.ports import Clock, Events, Store
+from sam2_agent.core.status import Status
+from sam2_agent.core.troubles import Troubles
+from sam2_agent.errors import LeaseLost, StoreUnavailable
+
+
+class Clock100:
+    """It is always 100."""
+
+    def now(self) -> float:
+        return 100.0
+
+
+def keeper(status: Status) -> LeaseKeeper:
+    return LeaseKeeper(
+        store=cast("Store", None),
+        status=status,
+        clock=status.clock,
+        rng=Random(0),
+        seconds=15.0,
+        troubles=Troubles(status, cast("Events", None)),
+        on_recorded=lambda _: None,
+    )
+
+
+@pytest.fixture
+def status() -> Status:
+    return Status("test", cast("Clock", Clock100()))
+
+
+def test_the_token_is_told_only_while_the_lease_is_held(status: Status) -> None:
+    status.lease = Lease("token", 1, 100.5)
+    assert keeper(status).token() == "token"
+    status.lease = Lease("token", 1, 100.0)
+    with pytest.raises(LeaseLost):
+        keeper(status).token()
+
+
+def test_asking_again_and_again_while_redis_is_away_piles_nothing_up(status: Status) -> None:
+    status.trouble("Redis", StoreUnavailable("Away.", reason="RedisUnreachable"))
+
+    def frames() -> int:
+        with pytest.raises(StoreUnavailable) as raised:
+            keeper(status).token()
+        return len(traceback.extract_tb(raised.value.__traceback__))
+
+    once = frames()
+    assert [frames() for _ in range(5)] == [once] * 5
