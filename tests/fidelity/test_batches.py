@@ -17,7 +17,6 @@ from sam2_agent.adapters.sam2_tracker import Sam2Tracker
 from sam2_agent.errors import DeviceLost, DeviceOutOfMemory
 from tests.fidelity.clips import Clip, crowd, write_clip, write_footage
 from tests.fidelity.tracks import Logits, context, mask_prompt, store, track
-from tests.tiny_sam2.synthetic_video import Difficulty
 
 TOLERANCE = 1e-2
 
@@ -35,12 +34,9 @@ def test_a_batch_gives_what_single_objects_give_on_real_footage(model: BuiltMode
     require_close(*_batched_and_single(model, write_footage(tmp_path, 36)))
 
 
-@pytest.mark.parametrize(("seed", "level"), [(2_000_005, crowd(2)), (2_000_001, "medium")])
-def test_the_difference_does_not_grow_with_the_clip(
-    model: BuiltModel, tmp_path: Path, seed: int, level: str | Difficulty
-) -> None:
+def test_the_difference_does_not_grow_with_the_clip(model: BuiltModel, tmp_path: Path) -> None:
     """It rises where a mask is uncertain, and comes down again: what is rounded is soon forgotten."""
-    batched, single = _batched_and_single(model, write_clip(tmp_path, seed, level, 64))
+    batched, single = _batched_and_single(model, write_clip(tmp_path, 2_000_001, "medium", 64))
 
     require_close(batched, single)
     difference = np.abs(batched - single).max(axis=(0, 2, 3))

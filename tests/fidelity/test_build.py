@@ -13,7 +13,9 @@ from hydra.core.global_hydra import GlobalHydra
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
 from sam2_agent.adapters.sam2_device import choose_precision, open_device
 from sam2_agent.errors import DeviceOutOfMemory, DeviceUnavailable, ModelInvalid, ModelNotFound
-from tests.tiny_sam2.model import CONFIG, WEIGHTS
+from tests.fidelity.clips import write_clip
+from tests.fidelity.tracks import mask_prompt, propagate, same_bits
+from tests.tiny_sam2.model import CONFIG, WEIGHTS, build_default
 
 CPU = torch.device("cpu")
 
@@ -25,6 +27,23 @@ def test_the_predictor_is_the_one_that_sam2_builds(model: BuiltModel, predictor:
     ours, theirs = model.predictor.state_dict(), predictor.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_hole_filling_is_off_by_the_only_way_that_works(model: BuiltModel) -> None:
+    """When this fails, sam2 heeds the override: then an override may take the place of the attribute."""
+    assert build_default(overrides=["++model.fill_hole_area=0"]).fill_hole_area == 8
+
+    assert model.predictor.fill_hole_area == 0
+
+
+def test_sam2_with_hole_filling_warns_where_its_extension_is_missing(predictor: Any, tmp_path: Path) -> None:
+    """When this fails, sam2 fills holes here: then it may be worth having."""
+    clip = write_clip(tmp_path, 5, "easy", 2)
+
+    with pytest.warns(UserWarning, match="Skipping the post-processing step"):
+        filled = propagate(build_default(), clip, [mask_prompt(clip, 1)])
+
+    assert all(map(same_bits, filled, propagate(predictor, clip, [mask_prompt(clip, 1)])))
 
 
 def test_hydra_is_left_as_it_was() -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
+import huggingface_hub.utils
 import pytest
 
 from sam2_agent.adapters.sam2_hub import HubModel, fetch
@@ -17,9 +19,6 @@ MODEL = "facebook/sam2.1-hiera-tiny"
 FILE = "sam2.1_hiera_tiny.pt"
 CONTENT = b"weights"
 COMMIT = "c" * 40
-
-RETRIED = pytest.mark.slow
-"""The hub's client tries again for over twenty seconds before it gives up."""
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -58,11 +57,17 @@ class Hub(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client waits for over twenty seconds between its tries."""
+    monkeypatch.setattr(huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda _seconds: None))
+
+
 @pytest.fixture
 def hub() -> Iterator[str]:
     """The URL of a hub that knows `MODEL`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -93,7 +98,7 @@ def test_the_token_is_sent_and_never_shown(hub: str, tmp_path: Path) -> None:
         ("private", "is not on the hub, or is private and the agent's token may not read it."),
         ("gated", "is gated; accept its terms on the hub and give the agent a token that may read it."),
         ("empty", f"revision empty has no file {FILE}; check the model's revision."),
-        pytest.param("broken", "and the hub cannot be reached", marks=RETRIED),
+        ("broken", "and the hub cannot be reached"),
     ],
 )
 def test_a_refusal_is_one_sentence(hub: str, tmp_path: Path, revision: str, sentence: str) -> None:
@@ -106,7 +111,6 @@ def test_a_refusal_is_one_sentence(hub: str, tmp_path: Path, revision: str, sent
     assert "hf_token" not in str(missing.value)
 
 
-@RETRIED
 def test_no_network_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="is not in the cache, and the hub cannot be reached"):
         fetch(HubModel(MODEL, cache_dir=tmp_path), endpoint="http://127.0.0.1:1")

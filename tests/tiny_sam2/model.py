@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,23 @@ from sam2.build_sam import build_sam2, build_sam2_video_predictor
 
 from tests.tiny_sam2 import CONFIG, WEIGHTS
 
-__all__ = ["CONFIG", "WEIGHTS", "build_predictor", "build_trainable"]
+__all__ = ["CONFIG", "WEIGHTS", "build_default", "build_predictor", "build_trainable"]
 
 
 def build_predictor(config: Path = CONFIG, weights: Path = WEIGHTS) -> Any:
     """sam2's unmodified `SAM2VideoPredictor` on the CPU, with hole filling off."""
-    with _configs_in(config.parent):
-        predictor = build_sam2_video_predictor(config.name, str(weights), device="cpu")
+    predictor = build_default(config, weights)
     # An override would be lost: the builder puts its own value after it.
     predictor.fill_hole_area = 0
     return predictor
+
+
+def build_default(config: Path = CONFIG, weights: Path = WEIGHTS, overrides: Sequence[str] = ()) -> Any:
+    """What sam2's builder makes of a config and overrides of it, hole filling and all."""
+    with _configs_in(config.parent):
+        return build_sam2_video_predictor(
+            config.name, str(weights), device="cpu", hydra_overrides_extra=list(overrides)
+        )
 
 
 def build_trainable(config: Path = CONFIG, seed: int = 0) -> Any:

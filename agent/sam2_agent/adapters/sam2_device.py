@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal, TypeAlias
 
 import torch
@@ -55,7 +55,10 @@ def choose_precision(setting: PrecisionSetting, device: torch.device) -> Precisi
 
 @contextmanager
 def inference(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Run the model inside: no gradients, autocast where the precision asks for it, failures translated.
+    """Run the model inside: no gradients, in the precision asked for, failures translated.
+
+    float32 is float32: NVIDIA's TensorFloat-32, which PyTorch allows in convolutions by default and keeps
+    three decimal digits, is off.  Who wants speed has bfloat16.
 
     Work on a GPU is asynchronous: results have to be copied to the host inside, or a failure shows up
     elsewhere.
@@ -66,9 +69,21 @@ def inference(device: torch.device, precision: Precision) -> Iterator[None]:
     with (
         failures_translated(device),
         torch.inference_mode(),
+        _without_tensor_float_32() if precision == "float32" else nullcontext(),
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
     ):
         yield
+
+
+@contextmanager
+def _without_tensor_float_32() -> Iterator[None]:
+    """Have CUDA multiply in full float32 inside, whatever this process allows."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 @contextmanager

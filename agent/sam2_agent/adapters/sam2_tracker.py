@@ -35,7 +35,7 @@ from sam2_agent.core.tracking import (
 )
 from sam2_agent.errors import DeviceOutOfMemory
 
-ALGORITHM = "sam2-1.1/1"
+ALGORITHM = "sam2-1.1/2"
 """Which program turns records into outputs: raised whenever the same records could give other outputs."""
 
 GPU_BATCH = 32
