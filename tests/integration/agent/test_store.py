@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis.asyncio as redis
 
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import COMMANDS, RedisStore
@@ -23,10 +24,13 @@ ONE, OTHER = Key("answer", "one"), Key("answer", "other")
 
 @asynccontextmanager
 async def opened(
-    server: RedisServer, holder: str = "pod-a", url: str | None = None
+    server: RedisServer,
+    holder: str = "pod-a",
+    url: str | None = None,
+    client: redis.Redis | None = None,
 ) -> AsyncIterator[RedisStore]:
     store = RedisStore(
-        connect(url or server.url, None),
+        client or connect(url or server.url, None),
         prefix=PREFIX,
         holder=holder,
         state_seconds=1000,

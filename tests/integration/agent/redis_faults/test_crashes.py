@@ -99,6 +99,21 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     require_clean(world, "Redis flushed", [expected["shapes"]], [world.run(**last)["shapes"]])
 
 
+def test_the_small_model_loses_nothing_either(world: World) -> None:
+    agent = world.new_agent()
+    agent.start()
+    agent.wait_ready()
+    expected = world.track(stop=STOP)
+
+    def empty() -> None:
+        with world.redis.client() as client:
+            client.flushall()
+
+    with amid(world, FRAME, empty, skip=2), amid(world, COMPLETE, lambda: crash(world.redis, 4), skip=5):
+        got = world.track(stop=STOP)
+    require_clean(world, "Redis flushed, then killed (small model)", expected, got)
+
+
 def test_a_request_left_to_another_holder_outlives_its_record(world: World) -> None:
     """The lease and then the record are lost, and the other holder is gone: the first agent ends it."""
     agent = world.new_toy(patience=PATIENT).start().wait_ready()

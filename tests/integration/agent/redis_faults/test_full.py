@@ -59,7 +59,7 @@ def test_memories_make_room_for_answers(world: World, caplog: pytest.LogCaptureF
     expected = world.track(stop=STOP)
     with world.redis.client() as client:
         client.flushall()
-    agent.wait_for(lambda: agent.status.lease_held())
+    agent.wait_for(agent.status.lease_held)
     later: list[Any] = []
 
     def replace() -> None:
