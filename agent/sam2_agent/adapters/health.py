@@ -43,11 +43,11 @@ async def serve(status: Status, expose_metrics: Callable[[], bytes], port: int) 
     app.router.add_get("/readyz", probe(lambda: status.report().ready))
     app.router.add_get("/status", report)
     app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
         listener = _listen(port)
-        await web.SockSite(runner, listener, shutdown_timeout=1.0).start()
+        await web.SockSite(runner, listener).start()
         yield listener.getsockname()[1]
     finally:
         await runner.cleanup()

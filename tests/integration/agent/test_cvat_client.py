@@ -12,7 +12,7 @@ from sam2_agent.adapters.cvat_client import CONNECT_SECONDS, READ_SECONDS, CVATC
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.cvat_replies import MAX_RETRY_AFTER
 from sam2_agent.core.status import STUCK_SECONDS
-from sam2_agent.errors import AnswerRefused, CVATUnavailable, NotOurs
+from sam2_agent.errors import AnswerRefused, CVATShielded, CVATUnavailable, NotOurs
 from tests.cvat_standin.client import CVAT
 from tests.integration.cvat_standin.caller import Caller
 
@@ -31,9 +31,16 @@ def client(cvat: CVAT, credentials: Path) -> CVATClient:
     return connected(cvat.url, credentials)
 
 
-def connected(url: str, credentials: Path, organization: str = "") -> CVATClient:
+def connected(
+    url: str, credentials: Path, organization: str = "", silence: float = READ_SECONDS
+) -> CVATClient:
     return CVATClient(
-        url, credentials_dir=credentials, organization=organization, ca_file=None, on_answer=lambda: None
+        url,
+        credentials_dir=credentials,
+        organization=organization,
+        ca_file=None,
+        on_answer=lambda: None,
+        silence=silence,
     )
 
 
@@ -68,11 +75,30 @@ async def test_trouble_has_a_reason(
     assert "token-of-robot" not in str(trouble.value)
 
 
-async def test_retry_after_is_passed_on(cvat: CVAT, queue: CVATQueue) -> None:
-    cvat.faults.status(ACQUIRE, 429, retry_after="7")
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("7", 7), ("86400", MAX_RETRY_AFTER), ("soon", None), ("-1", None)]
+)
+async def test_retry_after_is_kept_to_within_bounds(
+    cvat: CVAT, queue: CVATQueue, asked: str, waited: float | None
+) -> None:
+    cvat.faults.status(ACQUIRE, 429, retry_after=asked)
     with pytest.raises(CVATUnavailable) as trouble:
         await queue.acquire("interactive")
-    assert trouble.value.retry_after == 7
+    assert trouble.value.retry_after == waited
+
+
+async def test_a_redirect_is_told_without_what_a_login_page_adds(cvat: CVAT, queue: CVATQueue) -> None:
+    cvat.faults.redirect(ACQUIRE, "https://sso.example.com/login?state=secret#more")
+    with pytest.raises(CVATUnavailable) as trouble:
+        await queue.acquire("interactive")
+    assert "it redirects to https://sso.example.com/login; use that address" in str(trouble.value)
+
+
+async def test_a_refused_token_is_not_sent_again_at_once(cvat: CVAT, queue: CVATQueue) -> None:
+    cvat.revoke_tokens("robot")
+    with pytest.raises(CVATUnavailable):
+        await queue.acquire("interactive")
+    assert cvat.count(ACQUIRE) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 410])
@@ -95,6 +121,15 @@ async def test_a_403_to_an_account_without_rights_is_not_the_requests_end(
 async def test_an_answer_that_cvat_finds_fault_with(cvat: CVAT, queue: CVATQueue) -> None:
     cvat.faults.status(COMPLETE, 400, detail="states: too long")
     with pytest.raises(AnswerRefused, match="too long"):
+        await queue.complete("request", {"states": ["x"]})
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_proxys_page_is_not_cvats_word_on_an_answer(
+    cvat: CVAT, queue: CVATQueue, status: int
+) -> None:
+    cvat.faults.ingress(COMPLETE, status=status)
+    with pytest.raises(CVATShielded, match=f"HTTP status {status}, and not from CVAT itself"):
         await queue.complete("request", {"states": ["x"]})
 
 

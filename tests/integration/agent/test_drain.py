@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.tracking import Context, Features
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.agent.agent_process import PREFIX, AgentProcess
 from tests.integration.agent.conftest import World
@@ -29,7 +27,7 @@ from tests.integration.agent.faults import (
     undisturbed,
 )
 from tests.integration.agent.in_process import InProcessAgent
-from tests.toy_tracker import ToyOutput, ToyTracker
+from tests.integration.agent.sticky_tracker import StickyTracker
 
 LONG_LEASE = {"LEASE_SECONDS": "300"}
 """Whoever had to wait for its end would be seen to."""
@@ -158,19 +156,6 @@ def test_a_cvat_that_lets_calls_hang_does_not_hold_up_the_end(world: World) -> N
     world.cvat.faults.release()
     world.new_toy(holder="pod-b").start()
     assert judged("stopped while CVAT hangs", world, expected, world.track(stop=3))
-
-
-class StickyTracker(ToyTracker):
-    """A tracker whose steps, once told to, take until they are let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.let_go = threading.Event()
-        self.let_go.set()
-
-    def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
-        self.let_go.wait(60)
-        return super().step(features, contexts)
 
 
 @pytest.fixture
