@@ -29,8 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     with Crew(asked.jobs, COMMAND) as crew:
         if asked.what == "two-at-once":
-            seeds = [asked.seed] if asked.seed is not None else list(range(1, asked.seeds + 1))
-            return crew.run(two_at_once.KIND, seeds, two_at_once.pause, "two-at-once --seed")
+            seeds = [*two_at_once.DIRECTED, *map(str, range(1, asked.seeds + 1))]
+            work = [asked.seed] if asked.seed else seeds
+            return crew.run(two_at_once.KIND, work, two_at_once.pause, "two-at-once --seed")
         print(f"{len(crew.points)} points; {crew.unsteady} calls came in some undisturbed runs only")
         points = _chosen(asked, crew.points)
         if asked.list:
@@ -43,7 +44,7 @@ def _chosen(asked: argparse.Namespace, points: Sequence[Point]) -> list[Point]:
     if asked.point:
         return [Point.parse(asked.point)]
     if asked.sample:
-        return sample(points, asked.sample, asked.seed or 0)
+        return sample(points, asked.sample, int(asked.seed or 0))
     return shard(points, asked.shard)
 
 
@@ -52,7 +53,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("what", nargs="?", choices=["crash", "two-at-once"], default="crash")
     parser.add_argument("--shard", default=os.environ.get("SHARD", "1/1"), help="i/n: the i-th of n parts")
     parser.add_argument("--sample", type=int, help="how many points, chosen by the seed")
-    parser.add_argument("--seed", type=int, help="of the sample; with two-at-once: only this one")
+    parser.add_argument("--seed", help="of the sample; with two-at-once: only this one")
     parser.add_argument("--seeds", type=int, default=20, help="two-at-once: how many")
     parser.add_argument("--point", help="only this point")
     parser.add_argument("--list", action="store_true", help="name the points and end")

@@ -123,7 +123,9 @@ class Scene:
 
     def annotator(self) -> Annotator:
         """Ann at her page."""
-        return Annotator(self._stage.cvat.url, self._stage.ann.username, self._stage.ann.password)
+        ann = self._stage.ann
+        patience = PATIENCE_SECONDS + 10.0
+        return Annotator(self._stage.cvat.url, ann.username, ann.password, call_seconds=patience)
 
     def play(self, before: Callable[[int], None], record: session.Record) -> session.Record:
         """Let Ann go through the session."""

@@ -19,6 +19,7 @@ from tests.crashpoints.points import Call, Point, sample
 
 POINTS = 8
 SEEDS = 2
+REPEAT_TWO = "two-at-once --seed"
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -49,17 +50,16 @@ def test_killed_anywhere_the_annotator_is_told_the_same(
 def test_an_agent_that_slept_past_its_lease_changes_nothing(
     crew: Crew, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seeds = [seed + number for number in range(SEEDS)]
+    seeds = [str(seed + number) for number in range(SEEDS)]
     with capsys.disabled():
         print(f"\nSAM2_CRASHPOINTS_SEED={seed}: two at once with seeds {seeds}")
-    outcomes = crew.outcomes(two_at_once.KIND, seeds, two_at_once.pause, "two-at-once --seed")
+    outcomes = crew.outcomes(two_at_once.KIND, seeds, two_at_once.pause, REPEAT_TWO)
     assert not unclean(outcomes)
 
 
-def test_an_assignment_that_reaches_an_agent_without_the_lease_is_finished_by_the_holder(crew: Crew) -> None:
-    outcomes = crew.outcomes(
-        two_at_once.KIND, [None], lambda stage, _, expected: two_at_once.hand_to_the_late(stage, expected)
-    )
+@pytest.mark.parametrize("name", two_at_once.DIRECTED)
+def test_while_another_agent_serves(crew: Crew, name: str) -> None:
+    outcomes = crew.outcomes(two_at_once.KIND, [name], two_at_once.pause, REPEAT_TWO)
     assert not unclean(outcomes)
 
 

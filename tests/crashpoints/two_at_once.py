@@ -27,8 +27,6 @@ KIND = "two agents at once: one paused past its lease"
 ASLEEP_SECONDS = 3.0
 """The first agent wakes by then at the latest: it may be the only one that knows of a request."""
 
-_HANDED_OUT = Point(Call("start", "POST /api/functions/queues/{}/requests/acquire interactive", 1), "after")
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -37,32 +35,45 @@ class Plan:
     stop_at: Point | tuple[int, Side]
     requests_asleep: int
     again: HandedOutAgain
+    begin_early: bool = False
+    """Whether the session begins before there are agents."""
 
 
-def pause(stage: Stage, seed: int, expected: Undisturbed) -> Outcome:
-    """Play the session; what happens to the first agent is drawn by the seed."""
-    rng = Random(seed)
+_ACQUIRE = "POST /api/functions/queues/{}/requests/acquire interactive"
+_COMPLETE = "POST /api/functions/queues/{}/requests/{}/complete"
+
+DIRECTED = {
+    # CVAT hands it out to nobody else, so the holder has it from the first agent or never.
+    "a request reaches an agent without the lease": Plan(
+        Point(Call("start", _ACQUIRE, 1), "after"), 0, "never", begin_early=True
+    ),
+    # Both agents choose names for the new tracks; they must be the same.
+    "an agent wakes with the answer of an init in its hand": Plan(
+        Point(Call("start", _COMPLETE, 1), "before"), 1, "same id"
+    ),
+}
+"""What no seed may leave to chance."""
+
+
+def pause(stage: Stage, name: str, expected: Undisturbed) -> Outcome:
+    """Play the session as the directed plan of that name says, or as drawn by the seed that the name is."""
+    plan = DIRECTED.get(name) or drawn(Random(int(name)), len(expected.calls))
+    return play(stage, name, plan, expected)
+
+
+def drawn(rng: Random, calls: int) -> Plan:
+    """A plan by chance, for a session of about so many calls."""
     sides: tuple[Side, Side] = ("before", "after")
     ways: tuple[HandedOutAgain, ...] = ("same id", "new id", "never")
-    ordinal = rng.randint(1, len(expected.calls) * 2 // 3)
-    plan = Plan((ordinal, rng.choice(sides)), rng.randint(0, session.LAST), rng.choice(ways))
-    return play(stage, str(seed), plan, expected)
-
-
-def hand_to_the_late(stage: Stage, expected: Undisturbed) -> Outcome:
-    """Play the session; a request is handed out to the first agent, who learns it without the lease.
-
-    CVAT hands it out to nobody else, so the holder has it from the first agent or never.
-    """
-    plan = Plan(_HANDED_OUT, 0, "never")
-    return play(stage, "an assignment reaches an agent without the lease", plan, expected, begin_early=True)
+    ordinal = rng.randint(1, calls * 2 // 3)
+    return Plan((ordinal, rng.choice(sides)), rng.randint(0, session.LAST), rng.choice(ways))
 
 
 def play(stage: Stage, name: str, plan: Plan, expected: Undisturbed, *, begin_early: bool = False) -> Outcome:
     """Play the session with two agents as planned; with `begin_early` before there are any."""
     with stage.scene(plan.again) as scene, ThreadPoolExecutor(1) as pool:
         record = session.Record()
-        if begin_early:
+        if plan.begin_early:
             playing = pool.submit(scene.play, lambda _number: None, record)
             _until(lambda: bool(scene.requests()))
         traps: list[Trap] = []
@@ -70,7 +81,7 @@ def play(stage: Stage, name: str, plan: Plan, expected: Undisturbed, *, begin_ea
         [trap] = traps
         _until(lambda: first.wire.ledger.leads or trap.sprung.is_set())
         second = scene.start_agent("pod-1")
-        if not begin_early:
+        if not plan.begin_early:
             playing = pool.submit(scene.play, lambda _number: None, record)
         deadline = time.monotonic() + PATIENCE_SECONDS
         _until(lambda: trap.sprung.is_set() and second.wire.ledger.leads)
