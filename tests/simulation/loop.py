@@ -65,6 +65,7 @@ class VirtualLoop:
         self._ready: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
         self._number = count()
+        self._ran = 0
         self._outside = contextvars.Context()
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.processes: list[Process] = []
@@ -175,16 +176,17 @@ class VirtualLoop:
         if not self._ready:
             if not self._timers:
                 raise Spins(f"after {self._now:.3f} s everybody waits for ever")
-            self._now = max(self._now, self._timers[0][0])
+            if self._timers[0][0] > self._now:
+                self._now = self._timers[0][0]
+                self._ran = 0
             if self._now > until:
                 raise Spins(f"it has not ended after {until:.0f} virtual seconds")
         while self._timers and self._timers[0][0] <= self._now:
             self._ready.append(heapq.heappop(self._timers)[2])
-        ran = 0
         while self._ready:
             self._run(self._ready.popleft())
-            ran += 1
-            if ran > MAX_CALLBACKS_AT_ONCE:
+            self._ran += 1
+            if self._ran > MAX_CALLBACKS_AT_ONCE:
                 raise Spins(f"at {self._now:.3f} s something spins")
 
     @staticmethod

@@ -103,10 +103,9 @@ def test_everybody_waiting_for_ever_is_noticed() -> None:
 def test_spinning_is_noticed() -> None:
     loop = VirtualLoop()
 
-    async def spin() -> None:
-        while True:
-            await asyncio.gather(asyncio.sleep(0))
+    def spin() -> None:
+        loop.outside(0.0, spin)
 
-    task = loop.start(spin())
+    spin()
     with pytest.raises(Spins, match="spins"):
-        loop.run(task.done, until=100)
+        loop.run(lambda: False, until=100)
