@@ -4,8 +4,10 @@
     0       4      "s2tr"
     4       32     SHA-256 of all that follows
     36      4      length of the header, big endian
-    40      ...    header, JSON: format, kind, name, fingerprint of the model and shape where there is one
-    ...     ...    body of an answer: score and pointer, float32, little endian
+    40      ...    header, JSON: format, kind, name, fingerprint of the model where there is one; of an answer
+                   the type of its shape, if the object is visible, and how many float32 follow
+    ...     ...    body of an answer: score and pointer, float32, little endian; points of the shape, JSON,
+                   compressed by zlib, for the outline of an object has thousands of digits
                    body of a memory: the tracker's own bytes
                    body of an init or a request: JSON
 
@@ -17,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.errors import DamagedRecord
@@ -32,8 +35,14 @@ _LENGTH = struct.Struct(">I")
 _DIGEST = slice(4, 36)
 _HEADER_AT = 40
 
+MAX_POINTS_BYTES = 2**26
+"""So many bytes of JSON the points of a shape may have; what unpacks to more counts as damaged."""
+
 Kind: TypeAlias = Literal["answer", "memory", "init", "request"]
 Points: TypeAlias = list[Annotated[float, Field(allow_inf_nan=False)]]
+
+
+_POINTS: TypeAdapter[list[float]] = TypeAdapter(Points)
 
 
 class AnswerShape(BaseModel):
@@ -60,26 +69,37 @@ class Answer:
 class _Header(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kind: Kind
     name: str
     fingerprint: str | None = None
-    shape: AnswerShape | None = None
+    shape: ShapeType | None = None
+    numbers: Annotated[int, Field(ge=2)] | None = None
 
 
 def dump_answer(answer: Answer, name: str, fingerprint: str) -> bytes:
     """Write the answer of the step `name`."""
-    header = _Header(kind="answer", name=name, fingerprint=fingerprint, shape=answer.shape)
-    return _dump(header, np.concatenate(([answer.score], answer.pointer)).astype("<f4").tobytes())
+    numbers = np.concatenate(([answer.score], answer.pointer)).astype("<f4")
+    header = _Header(
+        kind="answer",
+        name=name,
+        fingerprint=fingerprint,
+        shape=answer.shape.type if answer.shape else None,
+        numbers=numbers.size,
+    )
+    points = zlib.compress(_POINTS.dump_json(answer.shape.points)) if answer.shape else b""
+    return _dump(header, numbers.tobytes() + points)
 
 
 def load_answer(data: bytes, name: str, fingerprint: str) -> Answer:
     """Read the answer of the step `name`; raises `DamagedRecord`."""
     header, body = _load(data, "answer", name, fingerprint)
-    if len(body) < 8 or len(body) % 4:
-        raise DamagedRecord("An answer holds no score and pointer.")
-    numbers = np.frombuffer(body, "<f4").astype(np.float32)
-    return Answer(shape=header.shape, pointer=numbers[1:], score=float(numbers[0]))
+    end = 4 * (header.numbers or 0)
+    if not 8 <= end <= len(body) or (header.shape is None and end < len(body)):
+        raise DamagedRecord("An answer holds no score and pointer, or more than them.")
+    numbers = np.frombuffer(body[:end], "<f4").astype(np.float32)
+    shape = AnswerShape(type=header.shape, points=_unpack(body[end:])) if header.shape else None
+    return Answer(shape=shape, pointer=numbers[1:], score=float(numbers[0]))
 
 
 def dump_memory(memory: bytes, name: str, fingerprint: str) -> bytes:
@@ -100,6 +120,18 @@ def seal(kind: Literal["init", "request"], name: str, body: bytes) -> bytes:
 def unseal(kind: Literal["init", "request"], name: str, data: bytes) -> bytes:
     """Read what `seal` was given; raises `DamagedRecord`."""
     return _load(data, kind, name, None)[1]
+
+
+def _unpack(packed: bytes) -> list[float]:
+    """Read the points of a shape, and never more than `MAX_POINTS_BYTES` of them."""
+    stream = zlib.decompressobj()
+    try:
+        text = stream.decompress(packed, MAX_POINTS_BYTES)
+        if not stream.eof or stream.unused_data:
+            raise DamagedRecord("The points of an answer are cut off, too many, or not all there is.")
+        return _POINTS.validate_json(text, strict=True)
+    except (zlib.error, ValidationError) as error:
+        raise DamagedRecord("The points of an answer cannot be read.") from error
 
 
 def _dump(header: _Header, body: bytes) -> bytes:

@@ -161,12 +161,12 @@ def damages(data: bytes, rng: random.Random) -> Iterator[tuple[str, Damage]]:
     yield "noise", lambda d: rng.randbytes(len(d))
     yield "a large value", lambda _: rng.randbytes(3_000_000)
     yield "another's value", lambda _: b'{"states": []}'
-    yield "newer format", lambda d: resealed(d, b'"format":1', b'"format":2')
-    yield "older format", lambda d: resealed(d, b'"format":1', b'"format":0')
+    yield "newer format", lambda d: resealed(d, b'"format":2', b'"format":3')
+    yield "older format", lambda d: resealed(d, b'"format":2', b'"format":1')
     yield "unknown field", lambda d: resealed(d, b'{"format"', b'{"more":1,"format"')
     yield "another model", lambda d: resealed(d, b'"fingerprint":"toy"', b'"fingerprint":"boy"')
     yield "another kind", lambda d: resealed(d, b'"kind":"', b'"kind":"x')
-    yield "deep header", lambda d: resealed(d, b'"format":1', b'"format":' + b"[" * 5000)
+    yield "deep header", lambda d: resealed(d, b'"format":2', b'"format":' + b"[" * 5000)
 
 
 PLACES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 
 import numpy as np
 import pytest
@@ -74,8 +75,38 @@ def test_records_of_others_do_not_count() -> None:
         load_memory(record, NAME, MODEL)
 
 
+def test_points_are_compressed_and_come_back_exactly() -> None:
+    points = [float(number) for number in range(1000, 3000)] + [0.1, -2.5e-7]
+    record = dump_answer(Answer(AnswerShape(type="polygon", points=points), ANSWER.pointer, 1.0), NAME, MODEL)
+    assert len(record) < 6000
+    found = load_answer(record, NAME, MODEL).shape
+    assert found is not None
+    assert found.points == points
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        zlib.compress(b"[" + b"1," * 2**26 + b"1]"),
+        zlib.compress(b"[1, NaN]"),
+        zlib.compress(b'["1"]'),
+        zlib.compress(b"[1]") + b"more",
+        zlib.compress(b"[1]")[:-2],
+        b"[1]",
+        b"",
+    ],
+    ids=["bomb", "not finite", "text", "more", "cut off", "not compressed", "none"],
+)
+def test_points_that_cannot_be_read_count_as_damaged(points: bytes) -> None:
+    record = dump_answer(ANSWER, NAME, MODEL)
+    [at] = [at for at in range(len(record)) if record[at:].startswith(zlib.compress(b"[1.0,2.5,3.0]"))]
+    sealed = record[36:at] + points
+    with pytest.raises(DamagedRecord, match="points"):
+        load_answer(record[:4] + hashlib.sha256(sealed).digest() + sealed, NAME, MODEL)
+
+
 def test_a_newer_format_counts_as_missing() -> None:
     record = dump_answer(ANSWER, NAME, MODEL)
-    newer = record[36:].replace(b'"format":1', b'"format":2')
+    newer = record[36:].replace(b'"format":2', b'"format":3')
     with pytest.raises(DamagedRecord, match="another format"):
         load_answer(record[:4] + hashlib.sha256(newer).digest() + newer, NAME, MODEL)
