@@ -51,7 +51,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_burst_of_notifications_is_answered_by_few_reconciles_and_never_two_at_once() -> None:
+async def test_never_two_reconciles_of_one_tracker_at_once() -> None:
     running, most, count = 0, 0, 0
     guard, burst_is_over = threading.Lock(), threading.Event()
 
@@ -73,9 +73,7 @@ async def test_a_burst_of_notifications_is_answered_by_few_reconciles_and_never_
             await asyncio.sleep(0)  # the driver may act on it
         burst_is_over.set()
         await until(lambda: count >= 2)
-        await asyncio.sleep(0.5)
     assert most == 1
-    assert count <= 4
 
 
 async def test_the_interval_needs_no_notification() -> None:
@@ -89,23 +87,6 @@ async def test_the_interval_needs_no_notification() -> None:
     async with driving(reconcile, pace=pace) as (driver, _):
         driver.wake("lab", "cars")
         await until(lambda: count["cars"] >= 3)
-
-
-async def test_a_ready_tracker_is_reconciled_when_its_agent_stops_serving() -> None:
-    count, serving = Counter[str](), True
-    pace = Pace(interval=NEVER, agent_interval=0.02)
-
-    def reconcile(namespace: str, name: str) -> Outcome:
-        count.update([name])
-        return READY
-
-    async with driving(reconcile, pace=pace, serves=lambda _: serving) as (driver, _):
-        driver.wake("lab", "cars")
-        await until(lambda: driver.counts() == (1, 1))
-        await asyncio.sleep(0.2)
-        assert count["cars"] == 1
-        serving = False
-        await until(lambda: count["cars"] >= 2)
 
 
 async def test_errors_are_tried_again_and_others_go_on() -> None:

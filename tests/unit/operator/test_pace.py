@@ -1,0 +1,124 @@
+"""How soon the operator looks again, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sam2_operator.core.observed import Pod
+from sam2_operator.driver import Driver, Pace
+from sam2_operator.reconcile import Outcome
+from sam2_operator.settings import Settings
+from tests.unit.operator.build import pod
+from tests.unit.operator.virtual_time import AtOnce, play
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+READY = Outcome(exists=True, ready=True, pod=pod())
+REPAIRED_WITHIN = 90.0
+BURST = 100
+
+
+@asynccontextmanager
+async def driving(
+    outcome: Callable[[], Outcome],
+    *,
+    serves: Callable[[Pod], bool] = lambda _: True,
+    names: Callable[[], list[tuple[str, str]]] = list,
+) -> AsyncIterator[tuple[Driver, list[float]]]:
+    """A driver of the default pace, and when it reconciled."""
+    at: list[float] = []
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        at.append(asyncio.get_running_loop().time())
+        return outcome()
+
+    settings = Settings()
+    driver = Driver(
+        reconcile=reconcile,
+        serves=serves,
+        names=names,
+        observe=lambda *_: None,
+        executor=AtOnce(),
+        pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),
+        random=random.Random(1),
+    )
+    try:
+        yield driver, at
+    finally:
+        await driver.stop()
+
+
+def longest_gap(at: list[float]) -> float:
+    return max(later - earlier for earlier, later in pairwise(at))
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_without_any_event_it_looks_again_in_time_to_repair(ready: bool) -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: READY if ready else Outcome(exists=True)) as (driver, at):
+            driver.wake("lab", "cars")
+            await asyncio.sleep(3600)
+            return at
+
+    at = play(story())
+    assert longest_gap(at) < REPAIRED_WITHIN - 15  # the rest is for the repair itself
+    assert len(at) < 3600 / (50 if ready else 10)
+
+
+def test_a_tracker_that_nobody_told_of_is_found_in_time() -> None:
+    async def story() -> list[float]:
+        known: list[tuple[str, str]] = []
+        async with driving(lambda: READY, names=lambda: known) as (driver, at):
+            sweep = asyncio.create_task(driver.sweep())
+            await asyncio.sleep(1000)
+            known.append(("lab", "cars"))
+            await asyncio.sleep(REPAIRED_WITHIN)
+            sweep.cancel()
+            return at
+
+    assert len(play(story())) >= 1
+
+
+def test_an_agent_that_stops_serving_is_noticed_before_ready_is_a_lie() -> None:
+    async def story() -> tuple[int, list[float]]:
+        serving = True
+        async with driving(lambda: READY, serves=lambda _: serving) as (driver, at):
+            driver.wake("lab", "cars")
+            await asyncio.sleep(20)  # asked once
+            before = len(at)
+            serving = False
+            await asyncio.sleep(30)
+            return before, at
+
+    before, at = play(story())
+    assert before == 1
+    assert len(at) >= 2
+
+
+def test_a_burst_of_notifications_is_answered_by_few_reconciles() -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: READY) as (driver, at):
+            for _ in range(BURST):
+                driver.wake("lab", "cars")
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(10)
+            return at
+
+    assert 2 <= len(play(story())) <= 4
+
+
+def test_what_cvat_asked_for_is_waited_when_nothing_happens() -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: Outcome(exists=True, retry_seconds=200)) as (driver, at):
+            driver.wake("lab", "cars")
+            await asyncio.sleep(3000)
+            return at
+
+    assert longest_gap(play(story())) > 170
