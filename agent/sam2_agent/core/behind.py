@@ -2,13 +2,15 @@
 
 Memory is large and only a cache: an agent that dies before it is written leaves a few steps to compute again.
 So no answer waits for it, and it is at most two steps late, one being written and one waiting: where Redis is
-slower than that, the waiting one is dropped.
+slower than that, the waiting one is dropped.  What it was to remove is removed with the next, so that Redis
+holds no more memories of a track than are read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +20,10 @@ from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+
+OWED_AT_MOST = 1024
+"""So many memories are remembered to be removed later; what is forgotten expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,14 @@ class WriteBehind:
         self._compute = compute
         self._events = events
         self._waiting: asyncio.Queue[Aftermath] = asyncio.Queue(maxsize=1)
+        self._owed: deque[str] = deque(maxlen=OWED_AT_MOST)
 
     def put_now(self, aftermath: Aftermath) -> None:
         """Have this written soon, instead of what is still waiting."""
         if self._waiting.full():
             dropped = self._waiting.get_nowait()
             self._waiting.task_done()
+            self._owed.extend(dropped.gone)
             self._events.memories_dropped(len(dropped.memories))
         self._waiting.put_nowait(aftermath)
 
@@ -59,10 +67,13 @@ class WriteBehind:
         """Write until cancelled."""
         while True:
             aftermath = await self._waiting.get()
+            gone = [*self._owed, *aftermath.gone]
+            self._owed.clear()
             try:
                 memories = await self._compute(self._dump, aftermath.memories)
-                await self._store.remember(memories, aftermath.used, aftermath.gone)
+                await self._store.remember(memories, aftermath.used, gone)
             except Unavailable as trouble:
+                self._owed.extend(gone)
                 self._events.unavailable(trouble.reason)
                 self._events.memories_dropped(len(aftermath.memories))
                 log.warning("Memories were not written: %s", trouble, extra={"reason": trouble.reason})

@@ -31,13 +31,27 @@ async def compute(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     return function(*args, **kwargs)
 
 
-def aftermath(objects: int) -> Aftermath:
-    return Aftermath([(f"step {number}", ToyMemory(bytes(32))) for number in range(objects)], [], [])
+class StoreThatComesBack:
+    """A store that is away once, and then notes what it was to remove."""
+
+    def __init__(self) -> None:
+        self.away = True
+        self.gone: list[str] = []
+
+    async def remember(self, _memories: object, _used: object, gone: list[str]) -> None:
+        if self.away:
+            self.away = False
+            raise StoreUnavailable("Away.", reason="RedisUnreachable")
+        self.gone += gone
 
 
-def behind() -> tuple[WriteBehind, Callable[[], float | None]]:
+def aftermath(objects: int, *gone: str) -> Aftermath:
+    return Aftermath([(f"step {number}", ToyMemory(bytes(32))) for number in range(objects)], [], gone)
+
+
+def behind(store: object = None) -> tuple[WriteBehind, Callable[[], float | None]]:
     metrics = Metrics(Status("test", BootClock()))
-    written_behind = WriteBehind(cast("Store", StoreAway()), ToyTracker(), compute, metrics)
+    written_behind = WriteBehind(cast("Store", store or StoreAway()), ToyTracker(), compute, metrics)
     return written_behind, lambda: metrics.registry.get_sample_value("sam2_agent_memories_dropped_total")
 
 
@@ -58,3 +72,17 @@ async def test_every_memory_that_redis_does_not_take_is_counted(caplog: pytest.L
         running.cancel()
     assert dropped() == 3
     assert "Memories were not written: Away." in caplog.text
+
+
+async def test_what_was_to_go_goes_with_the_next_that_is_written() -> None:
+    store = StoreThatComesBack()
+    written_behind, _ = behind(store)
+    async with asyncio.timeout(10):
+        written_behind.put_now(aftermath(1, "dropped"))
+        written_behind.put_now(aftermath(1, "failed"))
+        running = asyncio.ensure_future(written_behind.run())
+        await written_behind.flushed()
+        written_behind.put_now(aftermath(1, "written"))
+        await written_behind.flushed()
+        running.cancel()
+    assert store.gone == ["dropped", "failed", "written"]
