@@ -15,7 +15,7 @@ from tests.simulation.network import LATE_SECONDS, Route
 from tests.simulation.processes import Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import Trace
-from tests.simulation.witness import LEASE, Witness
+from tests.simulation.witness import LEASE, MEMORY, WRITTEN_ONCE, Witness
 
 MAX_AGENTS = 3
 
@@ -135,6 +135,10 @@ class Disasters:
                 self.redis.restore(self.rng.choice(self._snapshots)[1])  # type: ignore[arg-type]
             case Disaster.REDIS_EVICTED:
                 self.redis.evict(self.rng, self.rng.randint(1, 40))
+            case Disaster.REDIS_DAMAGED:
+                self.witness.damaged.update(
+                    self.redis.damage(self.rng, self.rng.randint(1, 40), (*WRITTEN_ONCE, MEMORY))
+                )
             case Disaster.REDIS_LOST_LEASE:
                 self.redis.execute("DEL", LEASE)
                 self.witness.redis_lost(data=False)

@@ -49,6 +49,7 @@ class Disaster(Enum):
     REDIS_LOST_SECONDS = auto()
     REDIS_WENT_BACK = auto()
     REDIS_EVICTED = auto()
+    REDIS_DAMAGED = auto()
     REDIS_LOST_LEASE = auto()
     REDIS_FULL = auto()
     REDIS_RESTARTED = auto()
@@ -64,6 +65,7 @@ LOSSES = {
     Disaster.REDIS_LOST_SECONDS,
     Disaster.REDIS_WENT_BACK,
     Disaster.REDIS_EVICTED,
+    Disaster.REDIS_DAMAGED,
 }
 """Disasters after which answers may be gone."""
 
@@ -85,6 +87,7 @@ _FAMILIES: dict[str, tuple[Sequence[Disaster], Sequence[Fate]]] = {
             Disaster.REDIS_LOST_SECONDS,
             Disaster.REDIS_WENT_BACK,
             Disaster.REDIS_EVICTED,
+            Disaster.REDIS_DAMAGED,
         ),
         (),
     ),

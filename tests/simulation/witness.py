@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sam2_agent.core.records import Answer, load_answer
 from sam2_agent.core.status import Status
 from tests.cvat_standin.queue import AnnotationRequest
 from tests.simulation.models import Provenance
@@ -47,6 +48,8 @@ class Witness:
     differing: int = 0
     published: dict[bytes, bytes] = field(default_factory=dict)
     ever_published: dict[bytes, bytes] = field(default_factory=dict)
+    damaged: set[bytes] = field(default_factory=set)
+    """Keys whose values Redis damaged: they may be written again."""
     lost_at: list[float] = field(default_factory=list)
     """When Redis lost data, records or the lease."""
     lease_lost_at: float = -1e9
@@ -82,7 +85,7 @@ class Witness:
         if stands is None or stands == before:
             return
         assert isinstance(stands, bytes)
-        if before is not None:
+        if before is not None and key not in self.damaged:
             self.complain(f"{process.name} wrote {key.decode()} again, with other bytes")
         self.published[key] = stands
         self.ever_published[key] = stands
@@ -96,17 +99,26 @@ class Witness:
     def _trace_origin(self, process: Process, key: bytes, answer: bytes) -> None:
         """Look whether a published answer was computed from published answers."""
         name = key.removeprefix(WRITTEN_ONCE[0])
+        made_from = self.read_by.get(self._answer(key, answer).pointer.tobytes(), ())
         chain = next((chain for chain in self._chains.values() if name in chain), None)
-        for index, pointer in self.read_by.get(_pointer(answer), ()):
+        for index, pointer in made_from:
             if chain is None:
                 self.complain(f"{process.name} published a step that nobody asked for")
                 return
-            first = self.ever_published.get(WRITTEN_ONCE[0] + chain[index])
-            if first is None or _pointer(first) != pointer:
+            earlier = WRITTEN_ONCE[0] + chain[index]
+            first = self.ever_published.get(earlier)
+            if first is None or self._answer(earlier, first).pointer.tobytes() != pointer:
                 self.complain(
                     f"{process.name} computed {key.decode()} from a pointer of step {index} that is not the "
                     "published one"
                 )
+
+    def _answer(self, key: bytes, record: bytes) -> Answer:
+        return load_answer(record, key.removeprefix(WRITTEN_ONCE[0]).decode(), self.fingerprint)
+
+    def _shape(self, key: bytes, record: bytes) -> object:
+        shape = self._answer(key, record).shape
+        return None if shape is None else shape.model_dump()
 
     def redis_lost(self, *, data: bool) -> None:
         """Redis lost something by itself."""
@@ -192,11 +204,11 @@ class Witness:
 
     def _require_published(self, who: str, ar_id: str, key: bytes, shape: object) -> None:
         stands = self.redis.execute("GET", key)
-        if stands is None and self.lost_at:
+        if key in self.damaged or (stands is None and self.lost_at):
             stands = self.ever_published.get(key)
         if not isinstance(stands, bytes):
             self.complain(f"{who} told {ar_id} an answer that is not published: {key.decode()}")
-        elif _shape(stands) != shape:
+        elif self._shape(key, stands) != shape:
             self.complain(f"{who} told {ar_id} a shape that is not the published one: {key.decode()}")
 
     def failed(self, request: AnnotationRequest, sentence: str) -> None:
@@ -220,17 +232,3 @@ LEASE_SECONDS = 15.0
 
 def _bytes(part: object) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode()
-
-
-def _header(record: bytes) -> tuple[Any, bytes]:
-    length = int.from_bytes(record[36:40], "big")
-    return json.loads(record[40 : 40 + length]), record[40 + length :]
-
-
-def _shape(record: bytes) -> object:
-    shape: object = _header(record)[0]["shape"]
-    return shape
-
-
-def _pointer(record: bytes) -> bytes:
-    return _header(record)[1][4:]

@@ -99,6 +99,21 @@ class SimRedis:
         for key in rng.sample(keys, min(count, len(keys))):
             self._keyspace.put(key, None)
 
+    def damage(self, rng: Random, count: int, prefixes: tuple[bytes, ...]) -> list[bytes]:
+        """Flip a bit, or lose the end, of that many values under such keys; return the keys."""
+        keys = [key for key in self._keyspace.living() if key.startswith(prefixes)]
+        damaged = rng.sample(keys, min(count, len(keys)))
+        for key in damaged:
+            if (entry := self._keyspace.get(key)) is not None and isinstance(entry.value, bytes):
+                value = bytearray(entry.value)
+                at = rng.randrange(len(value))
+                if rng.random() < 0.7:
+                    value[at] ^= 1 << rng.randrange(8)
+                else:
+                    del value[at:]
+                self._keyspace.put(key, entry._replace(value=bytes(value)))
+        return damaged
+
     @property
     def _full(self) -> bool:
         return self.maxmemory is not None and self._keyspace.used > self.maxmemory
