@@ -1,8 +1,8 @@
 """The agent's models on a CUDA device: `pytest -m gpu` where there is one.
 
 The reference is SAM2's own predictor on the same device, and the tracker on the CPU.  Kernels differ, so
-bits do: in float32 a logit may differ as much as in a batch on the CPU; in bfloat16, which keeps three decimal
-digits, the masks have to be the same objects.  The figures for `docs/fidelity.md` are printed by
+bits do: in float32 a logit may differ as much as in a batch on the CPU; in bfloat16, of three decimal
+digits, masks have to be the same objects.  The figures for `docs/fidelity.md` are printed by
 `python -m tests.fidelity.figures batches precisions --device cuda`.
 """
 

@@ -18,6 +18,8 @@ def test_a_short_training_learns_and_can_be_resumed(tmp_path: Path, monkeypatch:
     options = [
         "--clips",
         "4",
+        "--held-out",
+        "2",
         "--clip-length",
         "20",
         "--threads",

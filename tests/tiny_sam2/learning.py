@@ -106,7 +106,7 @@ def frame_losses(decoded: DecoderOutput, target: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def validate(tracker: ClipTracker, clips: Clips, *, batches: int = 4) -> tuple[float, float]:
+def validate(tracker: ClipTracker, clips: Clips, *, batches: int) -> tuple[float, float]:
     """Mean IoU over frames that show the object, and how often the object score is right about that."""
     rng = np.random.default_rng(5)
     ious: list[float] = []

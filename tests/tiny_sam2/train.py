@@ -99,7 +99,7 @@ class Training:
 
     def validate(self, clips: Clips) -> tuple[float, float]:
         """How well the mean weights do on clips that were held out: see `learning.validate`."""
-        return validate(self._mean_tracker, clips)
+        return validate(self._mean_tracker, clips, batches=max(1, self._args.held_out // 5))
 
     def _rate(self, step: int) -> float:
         """The learning rate: a linear warm-up, then half a cosine down to 2 %."""
@@ -162,6 +162,7 @@ def _arguments() -> argparse.Namespace:
         help="steps x frames a clip x videos a batch, in order",
     )
     parser.add_argument("--clips", type=int, default=1500, help="training videos")
+    parser.add_argument("--held-out", type=int, default=20, help="validation videos")
     parser.add_argument("--clip-length", type=int, default=24)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--warmup", type=int, default=200)
@@ -188,7 +189,7 @@ def main() -> None:
     training = Training(args)
     side = training.model.image_size
     clips = _training_clips(args, side)
-    held_out = make_clips(VALIDATION_SEED, 20, args.clip_length, side, "validation clips")
+    held_out = make_clips(VALIDATION_SEED, args.held_out, args.clip_length, side, "validation clips")
     smooth: dict[str, float] = {}
     began = time.monotonic()
     last = len(training.plan)
