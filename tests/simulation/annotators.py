@@ -69,7 +69,7 @@ class Annotator:
     got: list[list[object]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     branches: int = 0
-    """How many tracks it began or went on with from an earlier frame."""
+    """How many tracks it went on with from an earlier frame."""
     done: bool = False
 
     async def work(self, actions: int) -> None:
@@ -109,7 +109,6 @@ class Annotator:
     async def _try(self, action: Action, rows: _Rows) -> None:
         task, first = action.task, action.first
         shapes = [drawn.to_json() for drawn in action.objects]
-        self.branches += len(action.objects)
         answer = await self._ask({"type": "init_tracking", "task": task, "frame": first, "shapes": shapes})
         walks = tuple(Walk.begin(task, FRAMES[task], first, drawn) for drawn in action.objects)
         positions = [Position(first, tuple(answer["states"]), walks)]

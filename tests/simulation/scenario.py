@@ -164,12 +164,13 @@ class Run:
             await asyncio.sleep(0.5)
 
     def _require_few_memories(self) -> None:
-        """At most nine memories of a live object are in Redis, and what agents had no chance to drop."""
+        """At most nine memories of each track are in Redis, and what agents had no chance to drop."""
         memories = sum(key.startswith(MEMORY) for key in self.redis.keys)
-        branches = sum(annotator.branches for annotator in self.annotators)
+        begun = sum(len(request.params.get("shapes", ())) for request in self.cvat.known.values())
+        tracks = begun + sum(annotator.branches for annotator in self.annotators)
         dropped = sum(running.counts.dropped for running in self.agents.ever)
         killed = sum(running.process.killed for running in self.agents.ever)
-        bound = MEMORIES_OF_AN_OBJECT * branches + dropped + 2 * MOST_OBJECTS * killed
+        bound = MEMORIES_OF_AN_OBJECT * tracks + dropped + 2 * MOST_OBJECTS * killed
         if memories > bound and not self.faults.loses_answers:
             self.witness.complain(f"{memories} memories are in Redis; {bound} at most should be")
 
