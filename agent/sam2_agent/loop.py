@@ -106,9 +106,17 @@ class Agent:
         try:
             await self._serve_until_stopped()
         except* GaveUp:
-            await self._keeper.release()
+            await self._release()
             raise
-        await self._keeper.release()
+        await self._release()
+
+    async def _release(self) -> None:
+        """Give the lease up, unless Redis is so slow that it has to expire."""
+        releasing = asyncio.ensure_future(self._keeper.release())
+        limit = asyncio.ensure_future(self._world.clock.sleep(self._patience.release))
+        await asyncio.wait({releasing, limit}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (releasing, limit):
+            task.cancel()
 
     async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:

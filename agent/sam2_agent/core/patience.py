@@ -21,5 +21,7 @@ class Patience:
     """How long one request may restore tracks: below the minute after which proxies give up."""
     drain: float = 20.0
     """How long the request in hand may go on after the agent was told to stop."""
+    release: float = 3.0
+    """How long Redis may take to release the lease; a pod has 30 s for this and `drain`."""
     attempts: int = 5
     """A request during which so many agents died is failed: it may be what kills them."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -140,11 +141,24 @@ def test_an_agent_that_is_refused_says_so_does_not_spin_and_goes_on(world: World
     trouble.begin(world)
     agent.wait_for(lambda: agent.status.report().reason == trouble.reason)
     assert trouble.words in agent.status.report().message
-    assert 1 <= calls_in_a_minute(world, agent) <= (8 if "Retry-After" in kind else CALLS_A_MINUTE)
+    assert 1 <= calls_in_a_minute(world, agent) <= CALLS_A_MINUTE
     assert agent.status.alive()
     trouble.end(world)
     assert judged(f"CVAT refuses: {kind}", world, expected, world.track(stop=3))
     agent.wait_for(lambda: agent.status.report().ready)
+
+
+def test_what_cvat_asks_to_wait_is_waited_by_each_part_of_the_agent(world: World) -> None:
+    agent = hurried(world)
+    for route in (ACQUIRE, WATCH):
+        world.cvat.faults.status(route, 429, retry_after="30", times=None)
+    world.cvat.cut_streams(world.function)
+    agent.wait_for(lambda: agent.metric("unavailable_total", reason="CVATUnreachable") > 6)
+    for route in (ACQUIRE, WATCH):
+        refused = [entry.time for entry in world.cvat.log(route) if entry.status == 429]
+        pauses = [(later - sooner).total_seconds() for sooner, later in pairwise(refused)]
+        assert pauses
+        assert min(pauses) > 0.95 * 30 / SPEED
 
 
 def test_credentials_revoked_and_restored_in_the_middle_of_a_track(world: World) -> None:

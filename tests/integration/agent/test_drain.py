@@ -158,6 +158,21 @@ def test_a_cvat_that_lets_calls_hang_does_not_hold_up_the_end(world: World) -> N
     assert judged("stopped while CVAT hangs", world, expected, world.track(stop=3))
 
 
+def test_a_redis_that_hangs_does_not_hold_up_the_end(world: World) -> None:
+    expected = undisturbed(world, stop=3)
+    first = world.new_toy(patience=Patience(lease=60.0, poll=0.5, drain=0.3, release=0.3), holder="pod-a")
+    first.start().wait_ready()
+    began_at = time.monotonic()
+    world.redis.pause()
+    try:
+        first.stop()
+    finally:
+        world.redis.resume()
+    assert time.monotonic() - began_at < 5.0  # less than Redis may take to answer
+    world.new_toy(holder="pod-a").start()
+    assert judged("stopped while Redis hangs", world, expected, world.track(stop=3))
+
+
 @pytest.fixture
 def sticky() -> StickyTracker:
     return StickyTracker()
