@@ -5,6 +5,7 @@ python -m tests.crashpoints --shard 2/8             an eighth of them (or SHARD=
 python -m tests.crashpoints --sample 40 --seed 7    some, chosen by the seed
 python -m tests.crashpoints --point 'ID'            one, as a failure prints it
 python -m tests.crashpoints --list                  names them
+python -m tests.crashpoints hurried --seeds 100     at random calls of sessions that wait for nothing
 python -m tests.crashpoints two-at-once --seeds 20  an agent sleeps past its lease, and wakes
 """
 
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
             seeds = [*two_at_once.DIRECTED, *map(str, range(1, asked.seeds + 1))]
             work = [asked.seed] if asked.seed else seeds
             return crew.run(two_at_once.KIND, work, two_at_once.pause, "two-at-once --seed")
+        if asked.what == "hurried":
+            work = [asked.seed] if asked.seed else [str(seed) for seed in range(1, asked.seeds + 1)]
+            return crew.run(crash.KIND_HURRIED, work, crash.kill_hurried, "hurried --seed")
         print(f"{len(crew.points)} points; {crew.unsteady} calls came in some undisturbed runs only")
         points = _chosen(asked, crew.points)
         if asked.list:
@@ -50,11 +54,11 @@ def _chosen(asked: argparse.Namespace, points: Sequence[Point]) -> list[Point]:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND)
-    parser.add_argument("what", nargs="?", choices=["crash", "two-at-once"], default="crash")
+    parser.add_argument("what", nargs="?", choices=["crash", "hurried", "two-at-once"], default="crash")
     parser.add_argument("--shard", default=os.environ.get("SHARD", "1/1"), help="i/n: the i-th of n parts")
     parser.add_argument("--sample", type=int, help="how many points, chosen by the seed")
-    parser.add_argument("--seed", help="of the sample; with two-at-once: only this one")
-    parser.add_argument("--seeds", type=int, default=20, help="two-at-once: how many")
+    parser.add_argument("--seed", help="of the sample; with the others: only this one")
+    parser.add_argument("--seeds", type=int, default=20, help="hurried, two-at-once: how many")
     parser.add_argument("--point", help="only this point")
     parser.add_argument("--list", action="store_true", help="name the points and end")
     parser.add_argument(

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from random import Random
 
 from tests.crashpoints import session
 from tests.crashpoints.points import BESIDE, Call, Point, Side
@@ -15,6 +16,7 @@ from tests.crashpoints.wire import Trap
 from tests.fault_table import Verdict, judge
 
 KIND = "agent killed at an external call"
+KIND_HURRIED = "agent killed at a random call of a hurried session"
 TRIES = 3
 """A point may be missed, when load makes background calls come in another order; not three times."""
 
@@ -91,34 +93,59 @@ def undisturbed(stage: Stage) -> Undisturbed:
 
 def kill_at(stage: Stage, point: Point, expected: Undisturbed, *, tries: int = TRIES) -> Outcome:
     """Play the session, kill the agent at the point, start the next, and compare."""
+    variant = Variant.of(point)
+
+    def wait(first: Agent, trap: Trap) -> Callable[[int], None]:
+        return pace(first, trap.sprung.is_set, patient=point.call.stage == BESIDE)
+
     for _ in range(tries):
-        outcome = _try(stage, point, expected)
-        if outcome is not None:
+        if outcome := _kill(stage, str(point), point, variant=variant, wait=wait, expected=expected):
             return outcome
     return Outcome(str(point), Verdict(), (f"the point was not met in {tries} runs",))
 
 
-def _try(stage: Stage, point: Point, expected: Undisturbed) -> Outcome | None:
-    """One run; None where the point, or the second one, was not met."""
-    variant = Variant.of(point)
+def kill_hurried(stage: Stage, seed: str, expected: Undisturbed) -> Outcome:
+    """The same at a call by chance, in a session that waits for nothing: so calls of requests are mixed."""
+    rng = Random(int(seed))
+    sides: tuple[Side, Side] = ("before", "after")
+    ways: tuple[HandedOutAgain, ...] = ("same id", "new id")
+    at = rng.randint(1, len(expected.calls) // 2), rng.choice(sides)
+    variant = Variant(rng.random() < 0.5, rng.choice(ways), None)
+
+    def not_at_all(_first: Agent, _trap: Trap) -> Callable[[int], None]:
+        return lambda _number: None
+
+    for _ in range(TRIES):
+        if outcome := _kill(stage, seed, at, variant=variant, wait=not_at_all, expected=expected):
+            return outcome
+    return Outcome(seed, Verdict(), (f"call {at} was not met in {TRIES} runs",))
+
+
+def _kill(
+    stage: Stage,
+    name: str,
+    at: Point | tuple[int, Side],
+    *,
+    variant: Variant,
+    wait: Callable[[Agent, Trap], Callable[[int], None]],
+    expected: Undisturbed,
+) -> Outcome | None:
+    """One run; None where all was well, but the place to kill at, or the second one, was not met."""
+    places = [at, *([variant.again] if variant.again else [])]
     traps: list[Trap] = []
 
     def prepare(agent: Agent) -> None:
-        trap = Trap(agent.process.kill_now)
-        if not traps:
-            trap.point = point
-        elif len(traps) == 1 and variant.again:
-            trap.ordinal = variant.again
-        else:
-            return
-        traps.append(trap)
-        agent.wire.trap = trap
+        if len(traps) < len(places):
+            place = places[len(traps)]
+            trap = Trap(agent.process.kill_now)
+            trap.point, trap.ordinal = (place, None) if isinstance(place, Point) else (None, place)
+            traps.append(trap)
+            agent.wire.trap = trap
 
     with stage.scene(variant.again_handed_out) as scene, ThreadPoolExecutor(1) as pool:
         first = scene.start_agent("pod-0", prepare)
-        patient = point.call.stage == BESIDE
         record = session.Record()
-        playing = pool.submit(scene.play, pace(first, traps[0].sprung.is_set, patient=patient), record)
+        playing = pool.submit(scene.play, wait(first, traps[0]), record)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (playing.done() and scene.agents[-1].wire.ledger.idle and not _sprung(scene.agents[-1])):
             if _sprung(scene.agents[-1]):
@@ -126,11 +153,12 @@ def _try(stage: Stage, point: Point, expected: Undisturbed) -> Outcome | None:
                 holder = "pod-0" if variant.same_holder else f"pod-{len(scene.agents)}"
                 scene.start_agent(holder, prepare)
             if time.monotonic() > deadline:
-                return stuck(scene, str(point), record, expected)
+                return stuck(scene, name, record, expected)
             time.sleep(0.003)
-        if not all(trap.sprung.is_set() for trap in traps) or (variant.again and len(traps) < 2):
-            return None
-        return judged(scene, str(point), record, expected)
+        playing.result()
+        outcome = judged(scene, name, record, expected)
+        met = len(traps) == len(places) and all(trap.sprung.is_set() for trap in traps)
+        return outcome if met or not outcome.clean else None
 
 
 def stuck(scene: Scene, name: str, record: session.Record, expected: Undisturbed) -> Outcome:
@@ -155,7 +183,7 @@ def judged(scene: Scene, name: str, record: session.Record, expected: Undisturbe
 def look(scene: Scene, record: session.Record) -> list[str]:
     """What is wrong besides the answers."""
     complaints = [record.error] if record.error else []
-    complaints += scene.unfinished()
+    complaints += scene.left_over()
     complaints += [
         f"reported as failed: {failure}" for agent in scene.agents for failure in agent.wire.ledger.failures
     ]

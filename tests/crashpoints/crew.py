@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -92,7 +93,8 @@ class Crew:
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(self._jobs) as pool:
             pending = [
-                pool.submit(self._on_a_stage, lambda on, each=each: do(on, each, expected)) for each in work
+                pool.submit(self._on_a_stage, lambda on, each=each: _surely(do, on, each, expected))
+                for each in work
             ]
             try:
                 for done in as_completed(pending):
@@ -121,3 +123,13 @@ class Crew:
             per_minute = 60 * done / seconds
             left = (of - done) / per_minute
             print(f"{done} of {of}, {per_minute:.0f} a minute, about {left:.1f} min left", flush=True)
+
+
+def _surely(
+    do: Callable[[Stage, T, Undisturbed], Outcome], on: Stage, each: T, expected: Undisturbed
+) -> Outcome:
+    """A run that breaks the harness is a failure, and the others go on."""
+    try:
+        return do(on, each, expected)
+    except Exception:  # noqa: BLE001
+        return Outcome(str(each), fault_table.Verdict(), (traceback.format_exc(),))

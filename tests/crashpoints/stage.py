@@ -24,6 +24,7 @@ HandedOutAgain = Literal["same id", "new id", "never"]
 
 LEASE_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
+LEFT_OVER_SECONDS = 15.0
 
 
 class Agent:
@@ -136,8 +137,15 @@ class Scene:
         """What CVAT has of the session's requests."""
         return self._stage.cvat.requests(self.function)
 
+    def left_over(self) -> list[str]:
+        """What stays unfinished: for a while, a late agent may record a request again."""
+        deadline = time.monotonic() + LEFT_OVER_SECONDS
+        while (found := self.unfinished()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
     def unfinished(self) -> list[str]:
-        """The requests that CVAT does not call finished, and those that agents still hold recorded."""
+        """The requests that CVAT does not call finished now, and those that agents have recorded."""
         with self._stage.redis.client() as client:
             recorded = [f"recorded: {key.decode()}" for key in client.hkeys(f"{PREFIX}requests")]
         return recorded + [

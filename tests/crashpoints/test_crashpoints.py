@@ -18,10 +18,11 @@ from tests.crashpoints.crew import Crew
 from tests.crashpoints.points import Call, Point, sample
 
 POINTS = 8
+HURRIED = 4
 SEEDS = 2
 REPEAT_TWO = "two-at-once --seed"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,12 @@ def test_killed_anywhere_the_annotator_is_told_the_same(
         for point in chosen:
             print(f"  {point} ({crash.Variant.of(point)})")
     outcomes = crew.outcomes(crash.KIND, chosen, crash.kill_at, "--point")
+    assert not unclean(outcomes)
+
+
+def test_killed_in_a_hurried_session_the_annotator_is_told_the_same(crew: Crew, seed: int) -> None:
+    seeds = [str(seed + number) for number in range(HURRIED)]
+    outcomes = crew.outcomes(crash.KIND_HURRIED, seeds, crash.kill_hurried, "hurried --seed")
     assert not unclean(outcomes)
 
 
