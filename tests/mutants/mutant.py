@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
+KILLED_BY = "killed-by:"
 
 
 class DoesNotApply(Exception):
@@ -19,12 +20,17 @@ class DoesNotApply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One patch: `breaks` tells what, `killed_by` names the test that notices, else the simulation does."""
+    """One patch.
+
+    `breaks` tells what; `killed_by` names the test that notices, else the simulation does; a `rare` one takes
+    it so many seeds that only `make test-full` hunts it.
+    """
 
     name: str
     breaks: str
     killed_by: str | None
     patch: Path
+    rare: bool = False
 
 
 def mutants() -> list[Mutant]:
@@ -69,7 +75,5 @@ def _read(path: Path) -> Mutant:
     comments = [line[2:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
     if not comments:
         raise ValueError(f"{path.name} does not begin with a comment that says what it breaks")
-    killers = [
-        line.removeprefix("killed-by:").strip() for line in comments[1:] if line.startswith("killed-by:")
-    ]
-    return Mutant(path.stem, comments[0], killers[0] if killers else None, path)
+    killers = [line.removeprefix(KILLED_BY).strip() for line in comments if line.startswith(KILLED_BY)]
+    return Mutant(path.stem, comments[0], killers[0] if killers else None, path, rare="rare" in comments)
