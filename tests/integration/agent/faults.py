@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sam2_agent.core.patience import Patience
 from tests import fault_table
@@ -15,6 +17,8 @@ from tests.cvat_standin.annotator import RunError, TrackedFrame
 from tests.cvat_standin.control_models import RequestRecord
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import Shapes, World, drawn_shapes
+
+T = TypeVar("T")
 
 QUEUE = "POST /api/functions/queues/{id}/requests"
 ACQUIRE, COMPLETE, FAIL = (
@@ -26,9 +30,17 @@ FRAME = "GET /api/tasks/{id}/data/"
 META = "GET /api/tasks/{id}/data/meta"
 WATCH = "GET /api/functions/queues/{id}/watch"
 
+FULL = os.environ.get("SAM2_FAULTS") == "full"
+"""Whether to try every variant of a fault, and not only some of each kind."""
+
 PATIENT = Patience(lease=3.0, poll=0.5, request=60.0)
 
 _UNDISTURBED: dict[int, list[Shapes]] = {}
+
+
+def some(variants: Sequence[T], count: int) -> Sequence[T]:
+    """The first of the variants, or all of them in a full run."""
+    return variants if FULL else variants[:count]
 
 
 class HurriedClock:

@@ -6,7 +6,6 @@ The exceptions are PyTorch's own, raised inside of the model; see `failing_model
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from tests.cvat_standin.annotator import RunError
 from tests.integration.agent.agent_process import PREFIX, AgentProcess
 from tests.integration.agent.conftest import World
 from tests.integration.agent.failing_model import FailingMemoryAttention, write_config
-from tests.integration.agent.faults import at, judged, keys, meanwhile
-
-FULL = os.environ.get("SAM2_FAULTS") == "full"
+from tests.integration.agent.faults import at, judged, keys, meanwhile, some
 
 
 class Pod:
@@ -55,7 +52,7 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("failure", "reason", "words"), FAILURES if FULL else FAILURES[:2])
+@pytest.mark.parametrize(("failure", "reason", "words"), some(FAILURES, 1))
 def test_an_agent_whose_device_fails_ends_with_a_reason_and_the_next_goes_on(
     world: World, pod: Pod, failure: str, reason: str, words: str
 ) -> None:

@@ -1,6 +1,6 @@
 """Alive is an agent whose loop comes round, however long it legitimately waits, and no other.
 
-Time is hurried: the five minutes after which an agent counts as stuck pass in a second or two.
+Time is hurried: the five minutes after which an agent counts as stuck pass in three seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.integration.agent.faults import ACQUIRE, HurriedClock, ask_to_begin, 
 from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.agent.sticky_tracker import StickyTracker
 
-SPEED = 150.0
+SPEED = 100.0
 PATIENCE = Patience(lease=3000.0, poll=10.0, request=3000.0)
 
 
@@ -28,11 +28,6 @@ def stays_alive(agent: InProcessAgent) -> bool:
 
     agent.wait_for(over)
     return alive
-
-
-def test_an_agent_without_work_is_alive(world: World) -> None:
-    agent = world.new_toy(clock=HurriedClock(SPEED), patience=PATIENCE).start().wait_ready()
-    assert stays_alive(agent)
 
 
 def test_an_agent_that_cvat_asks_to_wait_is_alive(world: World) -> None:

@@ -18,6 +18,7 @@ from tests.integration.agent.faults import (
     ACQUIRE,
     COMPLETE,
     FRAME,
+    FULL,
     WATCH,
     HurriedClock,
     at,
@@ -31,7 +32,7 @@ SEEDS = (
     [int(os.environ["SAM2_SEED"])]
     if "SAM2_SEED" in os.environ
     else list(range(60))
-    if os.environ.get("SAM2_FAULTS") == "full"
+    if FULL
     else [SystemRandom().randrange(10**6)]
 )
 PATIENCE = Patience(lease=600.0, poll=10.0, request=3000.0)
