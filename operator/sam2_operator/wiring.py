@@ -69,7 +69,7 @@ def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple
     instance = "/".join(part for part in (settings.namespace, settings.instance) if part)
     kube = Kube(api, clock, settings.namespaces, instance)
     store = RedisStateStore(_administrator(settings))
-    return World(kube, kube, SdkCvat(), store, HttpAgents(clock), clock, metrics), kube
+    return World(kube, kube, SdkCvat(clock), store, HttpAgents(clock), clock, metrics), kube
 
 
 def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:

@@ -111,7 +111,7 @@ class Operator:
     ) -> Operator:
         clock = MovableClock()
         kube = Kube(api, clock, settings.namespaces, instance)
-        world = wiring.World(kube, kube, SdkCvat(), store, HttpAgents(clock), clock, OperatorMetrics())
+        world = wiring.World(kube, kube, SdkCvat(clock), store, HttpAgents(clock), clock, OperatorMetrics())
         return cls(settings, world, clock, wiring.reconciler(settings, world, instance))
 
     def restart(self, fuse: Fuse | None = None) -> None:

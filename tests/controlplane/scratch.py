@@ -115,10 +115,21 @@ class Scratch(AbstractContextManager["Scratch"]):
             continue
         return list(wrong)
 
-    def _look(self) -> dict[str, Any]:
-        self.operator.reconcile(self.namespace, TRACKER)
+    def uid(self) -> str:
+        return str(self._live()["metadata"]["uid"])
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._live().get("status", {})
+        return found
+
+    def _live(self) -> dict[str, Any]:
         live = self.api.get(self._tracker)
         assert live is not None
+        return live
+
+    def _look(self) -> dict[str, Any]:
+        self.operator.reconcile(self.namespace, TRACKER)
+        live = self._live()
         status, uid = live.get("status", {}), live["metadata"]["uid"]
         conditions = {each["type"]: each for each in status.get("conditions", [])}
         functions = [each for each in self.cvat.functions() if each.id not in self._others]

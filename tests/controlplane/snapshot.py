@@ -16,7 +16,7 @@ from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
 if TYPE_CHECKING:
     from sam2_operator.adapters.kube.api import KubeApi
 
-_KINDS = {
+KINDS = {
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
@@ -37,7 +37,7 @@ def children(api: KubeApi, namespace: str, uid: str) -> dict[str, Any]:
     """Give the operator's objects of a namespace by kind and name."""
     found = {
         f"{kind}/{live['metadata']['name']}": _told(live)
-        for kind, path in _KINDS.items()
+        for kind, path in KINDS.items()
         for live in api.pages(path.format(namespace), labelSelector=_OURS)
     }
     text = json.dumps(found, sort_keys=True)

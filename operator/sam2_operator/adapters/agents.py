@@ -9,6 +9,7 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from sam2_operator.adapters.bounded import BoundedPools, Bounds
 from sam2_operator.core.environment import PORT
 from sam2_operator.core.observed import AgentReport, Pod
 
@@ -19,6 +20,8 @@ FRESH_SECONDS = 30.0
 """How old an answer may be and still count: what Ready promises."""
 
 _TIMEOUT = urllib3.Timeout(connect=1.0, read=2.0)
+_MAX_BYTES = 1 << 16
+_MAX_SECONDS = 5.0
 
 
 class AgentStatusDocument(BaseModel):
@@ -43,7 +46,8 @@ class HttpAgents:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pool = urllib3.PoolManager(num_pools=64, maxsize=1, retries=False)
+        bounds = Bounds(_MAX_BYTES, _MAX_SECONDS, clock.monotonic)
+        self._pool = BoundedPools(bounds=bounds, num_pools=64, maxsize=1, retries=False)
         self._lock = Lock()
         self._last: dict[str, tuple[float, AgentReport]] = {}
 

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from sam2_operator import errors
+from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.answers import Answer, refusal
 from sam2_operator.adapters.cvat.sdk import SdkCvat
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
@@ -89,7 +90,7 @@ def test_a_stale_file_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_token_that_no_header_can_hold_is_told_without_the_token(token: str) -> None:
     access = CvatAccess("http://127.0.0.1:9", "", TokenCredentials(token))
     with pytest.raises(errors.CvatError) as caught:
-        SdkCvat().session(access).user()
+        SdkCvat(SystemClock()).session(access).user()
     assert token.split("\n", maxsplit=1)[0] not in str(caught.value)
     assert "not one line" in str(caught.value)
     assert isinstance(caught.value, errors.CredentialsRefusedError)

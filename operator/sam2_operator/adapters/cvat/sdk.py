@@ -7,7 +7,6 @@ who knows what it does.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from cvat_sdk.api_client import ApiClient, Configuration
 from cvat_sdk.api_client.exceptions import ApiException
 
 from sam2_operator.adapters.cvat.answers import Answer, parsed, refusal, unreachable
+from sam2_operator.adapters.cvat.causes import one_line, root_cause
 from sam2_operator.adapters.cvat.documents import (
     FunctionDocument,
     FunctionPage,
@@ -24,6 +24,7 @@ from sam2_operator.adapters.cvat.documents import (
     OwnerDocument,
 )
 from sam2_operator.adapters.cvat.pools import connection_pools
+from sam2_operator.adapters.cvat.restraint import Restraint
 from sam2_operator.core.observed import CvatAccess, Function, PasswordCredentials, TokenCredentials, User
 from sam2_operator.errors import (
     CredentialsRefusedError,
@@ -39,12 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sam2_operator.core.functions import Fields
-    from sam2_operator.core.ports import CvatSession
+    from sam2_operator.core.ports import Clock, CvatSession
 
-_CONNECTION = re.compile(r"^<?[\w.]*HTTPS?Connection[^:]*: ")
-"""How urllib3 begins many messages; an object's address would make each message another."""
-_TIMEOUT = (5.0, 20.0)
-"""Seconds to connect and between bytes: well below the settle time of a registration."""
+SECONDS = (5.0, 20.0)
+"""To connect and between bytes: well below the settle time of a registration."""
 _PAGE_SIZE = 100
 _MAX_PAGES = 1000
 _MAX_SESSIONS = 256
@@ -53,14 +52,15 @@ _MAX_SESSIONS = 256
 class SdkCvat:
     """The port `Cvat`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, seconds: tuple[float, float] = SECONDS) -> None:
+        self._clock, self._seconds = clock, seconds
         self._lock = Lock()
         self._sessions: OrderedDict[CvatAccess, SdkSession] = OrderedDict()
 
     def session(self, access: CvatAccess) -> CvatSession:
         """Give the session of an account; the least recently used are closed when there are many."""
         with self._lock:
-            session = self._sessions.pop(access, None) or SdkSession(access)
+            session = self._sessions.pop(access, None) or SdkSession(access, self._clock, self._seconds)
             self._sessions[access] = session
             surplus = [self._sessions.popitem(last=False)[1]] if len(self._sessions) > _MAX_SESSIONS else []
         for old in surplus:
@@ -78,8 +78,9 @@ class SdkCvat:
 class SdkSession:
     """The port `CvatSession`; safe to use from several threads, one request at a time."""
 
-    def __init__(self, access: CvatAccess) -> None:
-        self._access = access
+    def __init__(self, access: CvatAccess, clock: Clock, seconds: tuple[float, float]) -> None:
+        self._access, self._clock, self._seconds = access, clock, seconds
+        self._restraint = Restraint(clock, slow_seconds=seconds[0] / 2)
         self._lock = RLock()
         self._client: ApiClient | None = None
 
@@ -153,7 +154,7 @@ class SdkSession:
         self, verb: str, path: str, *, query: dict[str, Any] | None = None, body: dict[str, Any] | None = None
     ) -> Answer:
         """Make one request; with a password, log in first and once more when the login has expired."""
-        with self._lock:
+        with self._lock, self._restraint.asking():
             fresh = self._client is None
             try:
                 return self._once(verb, path, query, body)
@@ -175,7 +176,7 @@ class SdkSession:
                 header_params={"Accept": "application/json"},
                 body=body,
                 _check_status=False,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=self._seconds,
             )
         )
         self._client = client
@@ -193,7 +194,9 @@ class SdkSession:
         configuration = Configuration(host=access.url.rstrip("/"))
         client = ApiClient(configuration)
         try:
-            client.rest_client.pool_manager = connection_pools(access.url, access.ca_pem)
+            client.rest_client.pool_manager = connection_pools(
+                access.url, access.ca_pem, self._clock.monotonic
+            )
         except InvalidCertificatesError as error:
             raise CvatTrustError(str(error)) from error
         client.default_headers["X-Organization"] = access.organization
@@ -207,7 +210,7 @@ class SdkSession:
         login = {"username": credentials.username, "password": credentials.password}
         answer = self._exchange(
             lambda: client.call_api(
-                "/api/auth/login", "POST", body=login, _check_status=False, _request_timeout=_TIMEOUT
+                "/api/auth/login", "POST", body=login, _check_status=False, _request_timeout=self._seconds
             )
         )
         if answer.status == 400:
@@ -231,14 +234,14 @@ class SdkSession:
                 response.status, response.headers.get("Content-Type", ""), response.data, response.headers
             )
         except ApiException as error:
-            raise unreachable(self._access.url, _one_line(error.reason)) from error
+            raise unreachable(self._access.url, one_line(error.reason)) from error
         except AttributeError as error:
             # The SDK stumbles over errors of TLS, which it wraps without a body and then decodes the body.
             if not isinstance(error.__context__, ApiException):
                 raise
-            raise unreachable(self._access.url, _one_line(error.__context__.reason)) from error
+            raise unreachable(self._access.url, one_line(error.__context__.reason)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(self._access.url, _root(error)) from error
+            raise unreachable(self._access.url, root_cause(error)) from error
         except ValueError as error:
             # Its text may quote a header, and with it the credentials.
             raise unreachable(self._access.url, type(error).__name__) from error
@@ -258,16 +261,3 @@ def _unknown_organization(access: CvatAccess) -> str:
 
 def _fits_a_header(token: str) -> bool:
     return token.isascii() and token.isprintable()
-
-
-def _one_line(reason: object) -> str:
-    return ": ".join(str(reason).splitlines())
-
-
-def _root(error: BaseException) -> str:
-    """Give the innermost cause: urllib3 wraps the sentence that helps in several that do not."""
-    seen = getattr(error, "reason", None)
-    while isinstance(seen, BaseException):
-        error, seen = seen, getattr(seen, "reason", None)
-    told = str(error).split("(Caused by", maxsplit=1)[0].strip()
-    return f"{type(error).__name__}: {_CONNECTION.sub('', told)}"
