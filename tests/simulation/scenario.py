@@ -103,12 +103,12 @@ class Run:
         world = self.loop.start(self._play())
         try:
             self.loop.run(lambda: world.done() or bool(self.witness.complaints), END)
+            if world.done():
+                world.result()
         except Spins as spins:
             self.witness.complain(str(spins))
-        else:
-            if world.done() and (error := world.exception()) is not None:
-                raise error
-        self.loop.close()
+        finally:
+            self.loop.close()
         for complaint in self.witness.complaints:
             self.trace.note("WITNESS", complaint)
         return Outcome(

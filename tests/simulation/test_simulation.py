@@ -28,6 +28,7 @@ def first_seed() -> int:
     return int(given) if given else int(time.time() / 86400) * 1000
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_track_is_lost_and_none_is_wrong(scenario: Scenario) -> None:
     first = first_seed()
@@ -65,20 +66,19 @@ def test_another_process_with_other_hashes_plays_the_same() -> None:
     code = (
         "from tests.simulation.scenario import SCENARIOS, run\n"
         "for scenario in SCENARIOS:\n"
-        "    for seed in (11, 12, 13): print(run(seed, scenario).trace.digest())"
+        "    for seed in (11, 12): print(run(seed, scenario).trace.digest())"
     )
-    here = [run(seed, scenario).trace.digest() for scenario in SCENARIOS for seed in (11, 12, 13)]
+    here = [run(seed, scenario).trace.digest() for scenario in SCENARIOS for seed in (11, 12)]
     root = Path(__file__).parents[2]
-    for hashes in ("1", "2"):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": hashes,
-            "PYTHONPATH": os.pathsep.join(str(root / part) for part in ("operator", "agent", "")),
-        }
-        there = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
-        assert there.stdout.split() == here
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2",
+        "PYTHONPATH": os.pathsep.join(str(root / part) for part in ("operator", "agent", "")),
+    }
+    there = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert there.stdout.split() == here
 
 
 def test_a_trace_tells_what_happened() -> None:
