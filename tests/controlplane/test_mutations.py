@@ -1,6 +1,6 @@
 """Whatever is changed: A to B ends as a fresh B, and back to A as a fresh A; for every field of the CRD.
 
-Some of the fields, others every day; all of them with `SAM2_MUTATIONS=full`, those of one part of the spec with
+Some of the fields, others every day; all of them with `SAM2_MUTATIONS=full`, those of a part of the spec with
 its path in place of `full`.
 """
 
