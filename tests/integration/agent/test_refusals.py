@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from sam2_agent.core.patience import Patience
 from tests.cvat_standin.annotator import RunError
+from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import LENGTH, World, drawn_shapes, picture
 
 MASK = drawn_shapes()[0].to_json()
@@ -88,6 +90,80 @@ def test_a_state_forged_for_another_task_finds_nothing_of_the_first(world_with_a
         )
     assert answer["shapes"] != first
     assert world.run(type="track", frame=1, states=[honest])["shapes"] == first
+
+
+REFUSED = {
+    "another task": ('"task":1', '"task":2'),
+    "no such task": ('"task":1', '"task":1.0'),
+    "a huge task": ('"task":1', f'"task":{10**400}'),
+    "an impossible size": ('"size":[120,90]', '"size":[120,99999]'),
+    "an impossible window": ('"window":16', '"window":17'),
+    "other casing": ('"shape":"mask"', '"shape":"Mask"'),
+    "other casing of the nonce": ('"nonce":"', '"nonce":"A'),
+    "other JSON": ('"window":16', '"window": 16'),
+    "escaped JSON": ('"shape":"mask"', '"shape":"m\\u0061sk"'),
+    "unicode digits": ('"window":16', '"window":\u0661\u0666'),
+    "a frame that is no number": ('"tracked":[[1,4]]', '"tracked":[[1,NaN]]'),
+    "an infinite frame": ('"tracked":[[1,4]]', '"tracked":[[1,1e400]]'),
+    "a key twice": ('"task":1', '"task":1,"task":1'),
+    "one more key": ('"task":1', '"more":0,"task":1'),
+    "something behind": ("]]}", "]]} "),
+    "a byte behind": ("]]}", "]]}\x00"),
+    "runs that meet": ("[[1,4]]", "[[1,2],[3,4]]"),
+    "a run that falls": ("[[1,4]]", "[[4,1]]"),
+    "another version": ("s2t1.", "s2t2."),
+    "another size": ('"size":[120,90]', '"size":[121,90]'),
+    "a frame beyond the task": ('"tracked":[[1,4]]', '"tracked":[[1,24]]'),
+    "a mask that does not fill its box": ('"mask":[', '"mask":[1,'),
+}
+OF_ITS_OWN = {
+    "another window": ('"window":16', '"window":15'),
+    "another shape type": ('"shape":"mask"', '"shape":"rectangle"'),
+    "an edited prompt": ('"mask":[8,', '"mask":[0,8,'),
+    "another first frame": ('"frame":0', '"frame":7'),
+    "an edited frame": ("[[1,4]]", "[[1,3],[5,5]]"),
+    "a longer list of frames": ("[[1,4]]", "[[1,9]]"),
+}
+
+
+def test_forged_states_neither_change_nor_reveal_a_track(world: World) -> None:
+    """They are refused with one sentence, or begin tracks of their own; every record stands as it was."""
+    world.new_toy().start().wait_ready()
+    states, others = world.begin()[:1], world.begin()[:1]
+    for frame in range(1, 5):
+        states = world.run(type="track", frame=frame, states=states)["states"]
+    answer = world.run(type="track", frame=5, states=states)
+    written = answers(world)
+
+    def forged(old: str, new: str) -> str:
+        assert states[0].count(old) == 1, old
+        return states[0].replace(old, new)
+
+    for name, (old, new) in REFUSED.items():
+        with pytest.raises(RunError) as error:
+            world.run(type="track", frame=5, states=[forged(old, new)])
+        assert str(error.value).endswith("."), name
+        assert "internal" not in str(error.value), name
+    for name, (old, new) in OF_ITS_OWN.items():
+        own = world.run(type="track", frame=5, states=[forged(old, new)])
+        assert own["states"] != answer["states"], name
+        assert own["shapes"] != answer["shapes"], name
+    # Another's nonce alone: the same prompt on the same frames, so the same shapes, computed for itself.
+    own = world.run(type="track", frame=5, states=[forged(nonce(states[0]), nonce(others[0]))])
+    assert own["states"] != answer["states"]
+    assert own["shapes"] == answer["shapes"]
+    assert world.run(type="track", frame=5, states=states) == answer
+    assert written.items() <= answers(world).items()
+
+
+def nonce(text: str) -> str:
+    found: str = json.loads(text.removeprefix("s2t1."))["nonce"]
+    return found
+
+
+def answers(world: World) -> dict[bytes, object]:
+    with world.redis.client() as client:
+        return {key: client.get(key) for key in client.scan_iter(f"{PREFIX}answer:*")}
 
 
 @pytest.mark.parametrize("tracked", ["[1,90000]", ",".join(["[0,23]"] * 4000)])

@@ -1,0 +1,78 @@
+"""What takes long to read does not hold up the event loop, where the lease is renewed and health answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.core.answering import Answering
+from sam2_agent.core.footage import Footage
+from sam2_agent.core.ports import Frames
+from sam2_agent.core.recent import Recent
+from sam2_agent.core.state import MAX_HEAD
+from sam2_agent.errors import RequestRefused
+from tests.fuzz.test_bombs import largest_state
+from tests.toy_tracker import ToyTracker
+
+TASK_OF_THE_STATES = 1
+
+
+class NoFrames:
+    """No frame ever comes: the request is refused before one is needed."""
+
+    async def count(self, task: int, frame: int) -> int:
+        raise AssertionError((task, frame))
+
+    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
+        await asyncio.Event().wait()
+        raise AssertionError((task, frame))
+
+
+def answering(compute: ModelThread) -> Answering:
+    unused: Any = None
+    frames = cast("Frames", NoFrames())
+    return Answering(
+        tracks=unused,
+        footage=Footage(frames, ToyTracker(), compute, Recent()),
+        frames=frames,
+        store=unused,
+        compute=compute,
+        events=unused,
+        rng=unused,
+        fingerprint="toy",
+        shape_types=frozenset({"mask"}),
+    )
+
+
+async def test_a_large_request_is_read_apart_from_the_event_loop() -> None:
+    """States of 1 MiB; they are of another task, so that nothing else is done with them."""
+    text = largest_state()
+    assert len(text) > 0.99 * MAX_HEAD
+    request: dict[str, Any] = {
+        "type": "track",
+        "task": TASK_OF_THE_STATES + 1,
+        "frame": 1,
+        "states": [text] * 12,
+    }
+    compute, gaps = ModelThread(), [0.0]
+
+    async def tick() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - began)
+
+    ticking = asyncio.ensure_future(tick())
+    began = time.monotonic()
+    with pytest.raises(RequestRefused, match="belongs to another task"):
+        await answering(compute).answer("request", request, "token")
+    took = time.monotonic() - began
+    ticking.cancel()
+    compute.close()
+    assert max(gaps) < took / 4
