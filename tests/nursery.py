@@ -246,3 +246,4 @@ def _become_agent(order: Spawn, nursery_pid: int, tell_tied: int) -> None:
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
+    os._exit(0)  # taking torch down takes a second, for which children would live on
