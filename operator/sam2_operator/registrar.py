@@ -79,10 +79,10 @@ class Registrar:
                     continue
                 if isinstance(decision, Register):
                     tracker = self._register(tracker, session, decision.intent)
-                elif isinstance(decision, Adopt | Abandon):
-                    log.info(
-                        "%s: %s", tracker.key, getattr(decision, "why", "The registration came to nothing.")
-                    )
+                elif isinstance(decision, Adopt):
+                    tracker = self._adopt(tracker, decision)
+                elif isinstance(decision, Abandon):
+                    log.info("%s: The registration came to nothing.", tracker.key)
                     tracker = self._write(tracker, decision.status)
                 elif isinstance(decision, Keep):
                     return Registered(tracker, function=decision.function)
@@ -150,6 +150,15 @@ class Registrar:
 
     def _look_around(self, session: CvatSession) -> Surroundings:
         return Surroundings(session.user(), session.functions())
+
+    def _adopt(self, tracker: Tracker, decision: Adopt) -> Tracker:
+        """Write down whose function it is; of two trackers that were given one function, one is first."""
+        function_id = decision.status.function_id
+        with self.locks.held(f"{tracker.spec.cvat.url.rstrip('/')} {function_id}"):
+            if function_id in self.ledger.claimed(tracker):
+                raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
+            log.info("%s: %s", tracker.key, decision.why)
+            return self._write(tracker, decision.status)
 
     def _register(self, tracker: Tracker, session: CvatSession, intent: Registration) -> Tracker:
         """Write the intent, POST, write the id."""

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import urllib3
+
 from sam2_operator import wiring
 from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
@@ -21,13 +23,14 @@ from sam2_operator.core.environment import PORT
 from sam2_operator.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sam2_operator.adapters.kube.api import KubeApi
     from sam2_operator.adapters.statestore import RedisStateStore
     from sam2_operator.reconcile import Outcome, Reconciler
     from sam2_operator.settings import Settings
     from tests.cluster.kubectl import Kubectl
+    from tests.cvat_standin.client import CVAT
 
 
 class MovableClock:
@@ -204,6 +207,28 @@ def tracker_manifest(namespace: str, url: str, name: str = "cars", **spec: Any) 
         "metadata": {"name": name, "namespace": namespace},
         "spec": usual,
     }
+
+
+def make_function(
+    cvat: CVAT,
+    name: str,
+    *,
+    username: str = "ann",
+    visibility: str = "private",
+    shapes: Sequence[str] = ("mask",),
+) -> int:
+    """Make a function in CVAT as a user would; give its id."""
+    body = {
+        "provider": "native",
+        "kind": "tracker",
+        "name": name,
+        "visibility": visibility,
+        "supported_shape_types": list(shapes),
+    }
+    headers = {"Authorization": f"Bearer token-of-{username}"}
+    answer = urllib3.request("POST", f"{cvat.url}/api/functions", json=body, headers=headers, retries=False)
+    assert answer.status == 201, answer.data
+    return int(answer.json()["id"])
 
 
 class SpeakingAgent(AbstractContextManager["SpeakingAgent"]):

@@ -14,9 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
-import urllib3
 
 from sam2_operator.adapters.kube.api import MERGE, KubeApi, NotFoundError
+from tests.controlplane.harness import make_function
 from tests.controlplane.snapshot import children
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Scratch(AbstractContextManager["Scratch"]):
             self._make("v1", "secrets", "Secret", name, {"data": encoded})
             self._make("v1", "configmaps", "ConfigMap", name, {"data": data})
         self._make_volume()
-        self._given = [self._make_function(), self._make_function()]
+        self._given = [make_function(self.cvat, "given"), make_function(self.cvat, "given")]
         self._others = {each.id for each in self.cvat.functions()}
         return self
 
@@ -177,21 +177,6 @@ class Scratch(AbstractContextManager["Scratch"]):
             },
         }
         self.api.call("POST", "/api/v1/persistentvolumes", body=volume)
-
-    def _make_function(self) -> int:
-        body = {
-            "provider": "native",
-            "kind": "tracker",
-            "name": "given",
-            "visibility": "private",
-            "supported_shape_types": ["mask", "polygon"],
-        }
-        headers = {"Authorization": "Bearer token-of-ann"}
-        answer = urllib3.request(
-            "POST", f"{self.cvat.url}/api/functions", json=body, headers=headers, retries=False
-        )
-        assert answer.status == 201, answer.data
-        return int(answer.json()["id"])
 
     def _redis_users(self) -> list[str]:
         with redis.Redis(port=self.redis_port, decode_responses=True) as client:

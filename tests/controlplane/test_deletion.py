@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.controlplane.harness import make_function
 from tests.cvat_standin.client import CVAT, wait_for
 
 if TYPE_CHECKING:
@@ -125,20 +126,40 @@ def test_redis_away_is_waited_for_no_longer_than_the_deadline(
 def test_an_adopted_function_is_never_deleted(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:
+    given = make_function(annotation, "made by hand")
+    namespace.apply_tracker(annotation.url, function={"id": given})
+    operator.settle(namespace.name)
+    assert namespace.status()["functionID"] == given
+    namespace.delete("s2t", "cars", "--wait=false")
+    wait_for(lambda: ends(operator, namespace), "the end")
+    assert [each.id for each in annotation.functions()] == [given]
+
+
+def test_a_function_is_given_to_one_tracker(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    given = make_function(annotation, "made by hand")
+    for name in ("cars", "bikes"):
+        namespace.apply_tracker(annotation.url, name, function={"id": given})
+        operator.settle(namespace.name, name)
+    assert namespace.status("cars")["functionID"] == given
+    assert namespace.condition("FunctionRegistered", "bikes")["reason"] == "FunctionTaken"
+    assert not namespace.exists("statefulset", "bikes-agent")
+    namespace.delete("s2t", "cars", "--wait=false")
+    wait_for(lambda: ends(operator, namespace), "the end")
+    operator.settle(namespace.name, "bikes")
+    assert namespace.status("bikes")["functionID"] == given
+
+
+def test_another_tracker_s_own_function_cannot_be_taken_from_it(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
     namespace.apply_tracker(annotation.url)
     operator.settle(namespace.name)
-    (function,) = annotation.functions()
-    namespace.apply_tracker(annotation.url, "bikes", function={"id": function.id})
+    namespace.apply_tracker(annotation.url, "bikes", function={"id": namespace.status()["functionID"]})
+    operator.restart()  # what it knew of others is lost
     operator.settle(namespace.name, "bikes")
-    assert namespace.status("bikes")["functionID"] == function.id
-    namespace.delete("s2t", "bikes", "--wait=false")
-
-    def gone() -> bool:
-        operator.reconcile(namespace.name, "bikes")
-        return not namespace.exists("s2t", "bikes")
-
-    wait_for(gone, "the end")
-    assert [each.id for each in annotation.functions()] == [function.id]
+    assert namespace.condition("FunctionRegistered", "bikes")["reason"] == "FunctionTaken"
 
 
 def test_a_function_of_its_own_that_is_given_by_id_stays(

@@ -167,6 +167,12 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
             f"Function {function_id} is of kind {function.kind!r} and provider {function.provider!r}; an "
             "agent can serve only kind 'tracker' of provider 'native'. Correct spec.function.id.",
         )
+    if function_id in view.claimed:
+        return Stop(
+            "FunctionTaken",
+            f"Function {function_id} is another tracker's, and a function has one agent. Correct "
+            "spec.function.id, or delete the other tracker.",
+        )
     adopted = RegisteredFunction.model_validate(
         {
             "name": function.name,

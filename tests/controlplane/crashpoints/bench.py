@@ -8,14 +8,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import urllib3
-
 from tests.controlplane.crashpoints.gate import Call, CutOffError, Gate
 from tests.controlplane.crashpoints.process import HangsError, OperatorProcess, Places, ProcessDiedError
 from tests.controlplane.crashpoints.relays import http_relay, redis_relay
 from tests.controlplane.crashpoints.scenarios import SCENARIOS, Point, Scenario
 from tests.controlplane.crashpoints.scene import SHAPES, TRACKER, Scene
 from tests.controlplane.crashpoints.verdict import Expectation, Flaw
+from tests.controlplane.harness import make_function
 from tests.controlplane.snapshot import children
 
 if TYPE_CHECKING:
@@ -247,19 +246,8 @@ class _Run:
         self._expectation.strangers.add(self._make_function("bob"))
 
     def _make_function(self, username: str) -> int:
-        body = {
-            "provider": "native",
-            "kind": "tracker",
-            "name": self._scenario.function,
-            "visibility": "public",
-            "supported_shape_types": list(SHAPES),
-        }
-        headers = {"Authorization": f"Bearer token-of-{username}"}
-        answer = urllib3.request(
-            "POST", f"{self._bench.cvat.url}/api/functions", json=body, headers=headers, retries=False
-        )
-        assert answer.status == 201, answer.data
-        return int(answer.json()["id"])
+        name = self._scenario.function
+        return make_function(self._bench.cvat, name, username=username, visibility="public", shapes=SHAPES)
 
 
 def _forget_users(client: Any) -> None:
