@@ -1,4 +1,4 @@
-"""An operator of the test's own, whose time the test moves and whose calls it cuts."""
+"""An operator of the test's own, whose time the test moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from sam2_operator.core.environment import PORT
 from sam2_operator.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sam2_operator.adapters.kube.api import KubeApi
     from sam2_operator.adapters.statestore import RedisStateStore
@@ -54,50 +54,6 @@ class MovableClock:
         self._offset = timedelta(seconds=seconds)
 
 
-class OperatorKilledError(BaseException):
-    """The operator's process ended here; nothing of it may catch this."""
-
-
-@dataclass
-class Fuse:
-    """Ends the operator before or after one of its calls to the outside, by their number."""
-
-    at: int | None = None
-    after: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def wrap(self, target: Any, name: str) -> Any:
-        return _Fused(target, self, name)
-
-    def around(self, name: str, call: Callable[[], Any]) -> Any:
-        number = len(self.calls)
-        self.calls.append(name)
-        if number == self.at and not self.after:
-            raise OperatorKilledError(f"before {name}")
-        result = call()
-        if number == self.at:
-            raise OperatorKilledError(f"after {name}")
-        return result
-
-
-class _Fused:
-    """A port whose methods pass the fuse."""
-
-    def __init__(self, target: Any, fuse: Fuse, name: str) -> None:
-        self._target, self._fuse, self._name = target, fuse, name
-
-    def __getattr__(self, attribute: str) -> Any:
-        value = getattr(self._target, attribute)
-        if not callable(value):
-            return value
-
-        def called(*arguments: Any, **named: Any) -> Any:
-            result = self._fuse.around(f"{self._name}.{attribute}", lambda: value(*arguments, **named))
-            return self._fuse.wrap(result, "session") if attribute == "session" else result
-
-        return called
-
-
 @dataclass
 class Operator:
     """One operator process, without the process: `restart` loses all that it had in memory."""
@@ -117,18 +73,9 @@ class Operator:
         world = wiring.World(kube, kube, SdkCvat(clock), store, HttpAgents(clock), clock, OperatorMetrics())
         return cls(settings, world, clock, wiring.reconciler(settings, world, instance))
 
-    def restart(self, fuse: Fuse | None = None) -> None:
+    def restart(self) -> None:
         self.restarts += 1
-        world = self.world
-        if fuse is not None:
-            world = replace(
-                world,
-                kube=fuse.wrap(world.kube, "kube"),
-                secrets=fuse.wrap(world.secrets, "secrets"),
-                cvat=fuse.wrap(world.cvat, "cvat"),
-                store=fuse.wrap(world.store, "store"),
-            )
-        self.reconciler = wiring.reconciler(self.settings, world, f"operator-{self.restarts}")
+        self.reconciler = wiring.reconciler(self.settings, self.world, f"operator-{self.restarts}")
 
     def reconcile(self, namespace: str, name: str = "cars") -> Outcome:
         """Reconcile once, and again when somebody else was faster."""

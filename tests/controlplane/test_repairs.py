@@ -147,6 +147,7 @@ def test_every_field_that_is_set_is_set_again(api: KubeApi, scratch: Scratch, ap
         situations.add("edited field", situations.Outcomes(converged=int(not left), hangs=int(bool(left))))
         if left:
             wrong.append(f"{kind}{pointer}: {left}")
+            print(wrong[-1], flush=True)
     assert not wrong, f"seed {SEED}:\n" + "\n".join(wrong)
     assert spoiled > len(chosen) / 2
 
