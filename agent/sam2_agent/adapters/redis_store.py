@@ -7,7 +7,7 @@ together:
     <prefix>epoch              how many holders there were
     <prefix>requests           hash: request id -> recorded request
     <prefix>answer:<step>      written once
-    <prefix>init:<request>     written once
+    <prefix>init:<request>:<digest>   written once; the digest is of what the request asks for
     <prefix>memory:<step>      a cache
 
 `COMMANDS` are all that it takes.
@@ -52,6 +52,9 @@ COMMANDS = (
 """What an ACL must grant on the prefix's keys; and `select`, where the URL names another database than 0."""
 
 NONCE_CHARACTERS = 32
+
+_BYTES = "surrogateescape"
+"""How a damaged request id is read and named again, though it is no text."""
 
 MEMORIES_KNOWN = 10_000
 """Of so many memories the store knows that they may be in Redis; they are 5 GB for the published models."""
@@ -123,11 +126,11 @@ class RedisStore:
     async def recorded(self) -> dict[str, bytes]:
         """Return all recorded requests."""
         found = await self._ask(cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._requests)))
-        return {ar_id.decode(): data for ar_id, data in found.items()}
+        return {ar_id.decode(errors=_BYTES): data for ar_id, data in found.items()}
 
     async def forget(self, ar_id: str) -> None:
         """Drop a recorded request."""
-        await self._ask(self._client.hdel(self._requests, ar_id))
+        await self._ask(self._client.hdel(self._requests, ar_id.encode(errors=_BYTES)))
 
     async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
         """Return the records and let them live anew."""

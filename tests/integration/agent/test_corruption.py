@@ -342,6 +342,18 @@ def test_damaged_requests_in_hand_count_as_missing_until_they_are_handed_out_aga
     agent.wait_for(lambda: not session.store.exists(inbox))
 
 
+def test_damaged_ids_of_requests_in_hand_are_dropped(session: Session) -> None:
+    """Bytes that are no text would end an agent, and then the next one."""
+    inbox = f"{PREFIX}requests"
+    for place, ar_id in enumerate([b"\xff\xfe", b"", b"\x00", "\u0661".encode(), b"x" * 100_000], start=1):
+        session.store.hset(inbox, ar_id, b"damaged")  # type: ignore[arg-type]
+        session.agent.wait_for(
+            lambda place=place: session.agent.metric("records_damaged_total", kind="request") == place  # type: ignore[misc]
+        )
+        session.agent.wait_for(lambda: not session.store.exists(inbox))
+    assert session.again() == session.answers[LAST]
+
+
 def json_damages(data: bytes, rng: random.Random) -> Iterator[tuple[str, Damage]]:
     """As `damages`; and changed digits, which leave other valid JSON: another frame, another mask."""
     for name, damage in damages(data, rng):
