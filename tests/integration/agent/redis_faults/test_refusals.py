@@ -13,6 +13,7 @@ from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import COMMANDS
 from sam2_agent.core.ports import Publication
 from sam2_agent.errors import StoreUnavailable
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from tests.cvat_standin.certificates import write_certificates
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.agent.agent_process import PREFIX
@@ -165,3 +166,20 @@ async def test_tls(redis_server: RedisServer) -> None:
     async with opened(redis_server, client=connect(url, None)) as stranger:
         with pytest.raises(StoreUnavailable, match="CA are right"):
             await token_of(stranger)
+
+
+def test_an_agent_with_the_user_that_the_operator_makes_is_refused_nothing(world: World) -> None:
+    with world.redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "admin", "on", ">secret", "~*", "&*", "+@all")
+    url = world.redis.url.replace("redis://", "redis://admin@")
+    operator = RedisStateStore(Administrator(url, lambda: "secret", lambda: None, manages_users=True))
+    uid = PREFIX.removeprefix("s2t:{").removesuffix("}:")
+    operator.ensure_user(uid)
+    access = operator.managed(uid)
+    assert access is not None
+    agent = world.new_toy(redis_url=access.url, patience=PATIENT).start().wait_ready()
+    assert len(world.track(stop=STOP)) == STOP
+    agent.stop()
+    operator.ping(access)
+    with world.redis.client() as client:
+        assert client.execute_command("ACL", "LOG") == []
