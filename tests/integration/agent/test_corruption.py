@@ -346,7 +346,7 @@ def test_damaged_ids_of_requests_in_hand_are_dropped(session: Session) -> None:
     """Bytes that are no text would end an agent, and then the next one."""
     inbox = f"{PREFIX}requests"
     for place, ar_id in enumerate([b"\xff\xfe", b"", b"\x00", "\u0661".encode(), b"x" * 100_000], start=1):
-        session.store.hset(inbox, ar_id, b"damaged")  # type: ignore[arg-type]
+        session.store.hset(inbox, ar_id, b"damaged")
         session.agent.wait_for(
             lambda place=place: session.agent.metric("records_damaged_total", kind="request") == place  # type: ignore[misc]
         )
