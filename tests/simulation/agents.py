@@ -184,8 +184,14 @@ class Agents:
         if not running.stopping:
             running.stopping = True
             self.trace.note(running.process.name, "TOLD TO STOP")
-            self.loop.start(_stop(running.agent), running.process)
+            self._stop(running)
             self.loop.outside(GRACE_SECONDS, self.kill, running)
+            if self.rng.random() < 0.3:
+                self.loop.outside(self.rng.uniform(0, 10), self._stop, running)
+
+    def _stop(self, running: Running) -> None:
+        if running in self.alive:
+            self.loop.start(_stop(running.agent), running.process)
 
     def of(self, process: Process) -> Running | None:
         """The agent of a process, if it is alive."""

@@ -25,6 +25,7 @@ _OF_AGENTS = {
     Disaster.TERMINATE,
     Disaster.SECOND_AGENT,
     Disaster.DEVICE_LOST,
+    Disaster.DEVICE_FULL,
 }
 _OF_DATA = {*LOSSES, Disaster.REDIS_LOST_LEASE}
 
@@ -101,6 +102,8 @@ class Disasters:
                 self.agents.terminate(victim)
             case Disaster.DEVICE_LOST:
                 victim.compute.break_device()
+            case Disaster.DEVICE_FULL:
+                victim.compute.fill_device(self.rng.choice((1, 1, 2)))
 
     def _strike_a_server(self, disaster: Disaster) -> None:
         seconds = self.rng.choice((self.rng.uniform(0.5, 20), self.rng.uniform(5, 150)))

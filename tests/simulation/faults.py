@@ -45,6 +45,7 @@ class Disaster(Enum):
     TERMINATE = auto()
     SECOND_AGENT = auto()
     DEVICE_LOST = auto()
+    DEVICE_FULL = auto()
     REDIS_FLUSHED = auto()
     REDIS_LOST_SECONDS = auto()
     REDIS_WENT_BACK = auto()
@@ -76,7 +77,7 @@ _FAMILIES: dict[str, tuple[Sequence[Disaster], Sequence[Fate]]] = {
         (Fate.PAUSED_BEFORE, Fate.PAUSED_AFTER),
     ),
     "rollouts": ((Disaster.TERMINATE, Disaster.SECOND_AGENT), ()),
-    "device": ((Disaster.DEVICE_LOST,), ()),
+    "device": ((Disaster.DEVICE_LOST, Disaster.DEVICE_FULL), ()),
     "network": (
         (Disaster.STREAMS_CUT,),
         (Fate.REQUEST_LOST, Fate.REPLY_LOST, Fate.REQUEST_LATE, Fate.REPLY_LATE),

@@ -8,7 +8,7 @@ from random import Random
 from typing import ParamSpec, TypeVar
 
 from sam2_agent.core.tracking import Context, Features
-from sam2_agent.errors import DeviceLost
+from sam2_agent.errors import DeviceLost, DeviceOutOfMemory
 from tests.simulation.loop import VirtualLoop
 from tests.toy_tracker import ToyOutput, ToyTracker
 
@@ -44,7 +44,7 @@ class JitteryTracker(ToyTracker):
 
 
 class VirtualCompute:
-    """A model's one thread in virtual time; `break_device` makes the next call the last."""
+    """A model's one thread in virtual time, on a device that may fail."""
 
     def __init__(self, loop: VirtualLoop, rng: Random, seconds: float) -> None:
         self._loop = loop
@@ -52,10 +52,15 @@ class VirtualCompute:
         self._seconds = seconds
         self._free_at = 0.0
         self._broken = False
+        self._full = 0
 
     def break_device(self) -> None:
-        """Lose the accelerator."""
+        """Lose the accelerator: every call fails from now on."""
         self._broken = True
+
+    def fill_device(self, calls: int) -> None:
+        """Have no memory left for so many calls."""
+        self._full = calls
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function, after those that were asked for before."""
@@ -66,6 +71,9 @@ class VirtualCompute:
         await done
         if self._broken:
             raise DeviceLost("The accelerator fell off the bus.")
+        if self._full:
+            self._full -= 1
+            raise DeviceOutOfMemory("The accelerator has no memory left.")
         return function(*args, **kwargs)
 
 
