@@ -73,7 +73,7 @@ def test_memories_make_room_for_answers(world: World, caplog: pytest.LogCaptureF
     require_clean(world, "Redis full (noeviction)", expected, got)
     assert "Redis is full; memories make room for answers" in caplog.text
     assert agent.metric("memories_dropped_total") > 0
-    assert later[0].status.report().ready
+    later[0].wait_for(lambda: later[0].status.report().ready)
 
 
 def test_without_any_room_the_lease_lives_and_the_annotator_is_told(
@@ -104,7 +104,7 @@ def test_without_any_room_the_lease_lives_and_the_annotator_is_told(
         client.config_set("maxmemory", 0)
         agent.wait_for(lambda: not client.hlen(f"{PREFIX}requests"))
     assert world.run(**first)["shapes"]
-    assert agent.status.report().ready
+    agent.wait_for(lambda: agent.status.report().ready)
     require_clean(world, "Redis full (noeviction)", expected, world.track(stop=2))
 
 
