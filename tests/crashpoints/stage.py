@@ -27,6 +27,8 @@ LEASE_SECONDS = 2.0
 
 PATIENCE_SECONDS = 60.0
 LEFT_OVER_SECONDS = 15.0
+MEMORIES_SECONDS = 3.0
+"""How long to wait for the memories of a request after its answer."""
 
 
 class Agent:
@@ -37,7 +39,11 @@ class Agent:
         self.wire = wire
 
     def wait_at_rest(self, unless: Callable[[], bool] = lambda: False, *, beats: int = 3) -> None:
-        """Return when the agent is seen at rest `beats` times in a row, or when `unless` says so."""
+        """Return when the agent is seen at rest `beats` times in a row, or when `unless` says so.
+
+        Memories that were not written within a while never will be: Redis was too slow, and they are only a
+        cache.
+        """
         at_rest = 0
 
         def rested() -> bool:
@@ -46,7 +52,12 @@ class Agent:
             return at_rest >= beats
 
         deadline = time.monotonic() + PATIENCE_SECONDS
+        idle_since = time.monotonic()
         while not unless() and not rested():
+            if not self.wire.ledger.idle:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > MEMORIES_SECONDS:
+                return
             if time.monotonic() > deadline:
                 raise AssertionError(f"the agent does not come to rest: {self.process.log_file.read_text()}")
             time.sleep(0.003)
