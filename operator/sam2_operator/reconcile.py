@@ -200,6 +200,8 @@ class Reconciler:
             if self.applied.is_settled(tracker.key, action):
                 return False
             log.info("%s: applying: %s", tracker.key, action.why)
+            if action.overwrite and action.live is not None:
+                self.kube.overwrite(action.wanted, action.live)
             self.applied.note(tracker.key, action, self.kube.apply(action.wanted))
         elif isinstance(action, Delete):
             log.info("%s: deleting %s: %s", tracker.key, action.kind, action.why)

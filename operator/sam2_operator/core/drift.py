@@ -41,6 +41,11 @@ def drift(wanted: Manifest, live: Manifest | None) -> str | None:
     return _differs(wanted, live, path="", quantity=False)
 
 
+def lacks_an_item(difference: str) -> bool:
+    """Whether a difference is an item of a list that is not there, or that goes by another key."""
+    return difference.endswith(("]", *(f"].{key}" for key in _LIST_KEYS)))
+
+
 def _differs(wanted: Any, live: Any, *, path: str, quantity: bool) -> str | None:
     here = path or "object"
     if isinstance(wanted, dict):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
-from sam2_operator.core.drift import amount, drift, with_digest
+from sam2_operator.core.drift import amount, drift, lacks_an_item, with_digest
 from sam2_operator.core.observed import Manifest, Pod, Problem, Workload
 from sam2_operator.core.ownership import is_leftover, is_owned
 from sam2_operator.core.timestamps import parse
@@ -55,6 +55,9 @@ class Apply:
     wanted: Manifest
     live: Manifest | None
     why: str
+    overwrite: bool = False
+    """Whether lists are to be as wanted, whoever added to them: somebody renamed an item of ours, and what it
+    was renamed to counts as somebody else's, which a server-side apply leaves there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) ->
     wanted = with_digest(wanted)
     difference = drift(wanted, live)
     if difference is not None:
-        yield Apply(wanted, live, f"{name} is missing" if live is None else f"{name} differs in {difference}")
+        why = f"{name} is missing" if live is None else f"{name} differs in {difference}"
+        yield Apply(wanted, live, why, overwrite=lacks_an_item(difference))
 
 
 def _pod_changes(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) -> Iterator[Action]:

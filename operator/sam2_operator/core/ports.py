@@ -57,6 +57,9 @@ class Kubernetes(Protocol):
     def apply(self, wanted: Manifest) -> Manifest:
         """Make an object be as wanted (server-side apply) and give it as it is then."""
 
+    def overwrite(self, wanted: Manifest, live: Manifest) -> None:
+        """Replace all lists of this very object by those that are wanted."""
+
     def delete(self, kind: Kind, live: Manifest) -> None:
         """Delete this very object, known by its uid; one that is gone already is fine."""
 

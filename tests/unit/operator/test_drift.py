@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sam2_operator.core.drift import DIGEST_ANNOTATION, drift, with_digest
+from sam2_operator.core.drift import DIGEST_ANNOTATION, drift, lacks_an_item, with_digest
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,24 @@ def test_a_field_no_longer_wanted_shows_by_the_digest() -> None:
     before = with_digest({"metadata": {"name": "a"}, "spec": {"x": 1, "y": 2}})
     after = with_digest({"metadata": {"name": "a"}, "spec": {"x": 1}})
     assert drift(after, before) == f"metadata.annotations.{DIGEST_ANNOTATION}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "renamed"),
+    [
+        ({"env": [{"name": "A"}]}, {"env": [{"name": "B"}]}, True),
+        (
+            {"ports": [{"name": "http", "containerPort": 1}]},
+            {"ports": [{"name": "http", "containerPort": 2}]},
+            True,
+        ),
+        ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, False),
+        ({"spec": {"replicas": 1}}, {"spec": {"replicas": 3}}, False),
+    ],
+)
+def test_an_item_that_goes_by_another_key_is_told_from_an_edited_one(
+    wanted: Any, live: Any, renamed: bool
+) -> None:
+    difference = drift(wanted, live)
+    assert difference is not None
+    assert lacks_an_item(difference) == renamed

@@ -111,6 +111,17 @@ class Kube:
             f"{_PATHS[wanted['kind']].format(metadata['namespace'])}/{metadata['name']}", wanted
         )
 
+    def overwrite(self, wanted: Manifest, live: Manifest) -> None:
+        """Replace all lists of this very object by those that are wanted."""
+        metadata = live["metadata"]
+        identity = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        content = {
+            key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}
+        }
+        path = f"{_PATHS[wanted['kind']].format(metadata['namespace'])}/{metadata['name']}"
+        query = {"fieldManager": FIELD_MANAGER}
+        self.api.call("PATCH", path, query=query, body={"metadata": identity, **content}, content_type=MERGE)
+
     def delete(self, kind: Kind, live: Manifest) -> None:
         """Delete this very object, known by its uid; one that is gone already is fine."""
         metadata = live["metadata"]
