@@ -167,6 +167,8 @@ class Witness:
         """An agent sends a completion."""
         if not self.agents[process].status.lease_held():
             self.complain(f"{process.name} completes {ar_id} without holding the lease by its own clock")
+        if ar_id not in self.recorded and not self.lost_at:
+            self.complain(f"{process.name} completes {ar_id}, which was never recorded")
 
     def fails(self, process: Process, ar_id: str, sentence: str) -> None:
         """An agent tells that a request failed: only where Redis is away it may do so without the lease."""
