@@ -99,6 +99,7 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     require_clean(world, "Redis flushed", [expected["shapes"]], [world.run(**last)["shapes"]])
 
 
+@pytest.mark.slow
 def test_the_small_model_loses_nothing_either(world: World) -> None:
     agent = world.new_agent()
     agent.start()
