@@ -135,6 +135,9 @@ def test_rate_limited(annotation: CVAT, namespace: Namespace, operator: Operator
     assert outcome.retry_seconds == 17
     assert namespace.condition("FunctionRegistered")["reason"] == "RateLimited"
     operator.settle(namespace.name)
+    assert annotation.functions() == []  # it is not asked before
+    operator.clock.advance(17)
+    operator.settle(namespace.name)
     assert len(annotation.functions()) == 1
 
 
