@@ -208,9 +208,9 @@ class Agents:
             self.witness.complain(f"{running.process.name} ended with {_root(error)!r}")
         elif error is not None:
             self.trace.note(running.process.name, f"GAVE UP: {_root(error)}")
-            self.witness.died_at.append(self.loop.time())
         else:
             self.trace.note(running.process.name, "stopped")
+        self.witness.died_at.append(self.loop.time())
         running.process.killed = running.process.frozen = True
         self._gone(running)
 
