@@ -5,8 +5,6 @@ A sample of the points, another every day; `python -m tests.controlplane.crashpo
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +13,7 @@ from tests.controlplane import situations
 from tests.controlplane.crashpoints.bench import Bench, bench
 from tests.controlplane.crashpoints.trial import all_points, sample, try_and_judge
 from tests.controlplane.surroundings import ADMIN_PASSWORD
+from tests.seeds import todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(900)]
 
 POINTS = 66
-SEED = int(os.environ.get("SAM2_TEST_SEED", time.time() // 86400))
+SEED = todays_seed()
 
 
 @pytest.fixture

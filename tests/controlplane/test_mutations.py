@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from tests.controlplane import situations
 from tests.controlplane.mutations import Mutation, UnknownFieldError, mutations
 from tests.controlplane.scratch import Scratch
 from tests.controlplane.snapshot import differences
+from tests.seeds import todays_seed
 
 if TYPE_CHECKING:
     from sam2_operator.adapters.kube.api import KubeApi
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ASKED = os.environ.get("SAM2_MUTATIONS", "")
-SEED = int(os.environ.get("SAM2_TEST_SEED", time.time() // 86400))
+SEED = todays_seed()
 SOME = 24
 FIXED = {
     "cvat.url",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from tests.controlplane import situations
 from tests.controlplane.scratch import Scratch
 from tests.controlplane.snapshot import KINDS, differences
 from tests.cvat_standin.client import CVAT, wait_for
+from tests.seeds import todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 FULL = os.environ.get("SAM2_MUTATIONS") == "full"
-SEED = int(os.environ.get("SAM2_TEST_SEED", time.time() // 86400))
+SEED = todays_seed()
 SOME = 24
 SPEC: dict[str, Any] = {
     "model": {"cache": {"volumeClaimTemplate": {"size": "1Gi"}}},

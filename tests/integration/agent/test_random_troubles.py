@@ -1,13 +1,11 @@
 """Troubles with CVAT at random moments, several in one track: the annotator notices nothing but time.
 
-`SAM2_FAULTS=full` tries many seeds, `SAM2_SEED=n` only that one; otherwise the day's.
+`SAM2_FAULTS=full` tries many seeds, otherwise only the day's (`tests/seeds.py`).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from random import Random
 
 import pytest
@@ -27,15 +25,10 @@ from tests.integration.agent.faults import (
     keys,
     undisturbed,
 )
+from tests.seeds import VARIABLE, todays_seed
 
 STOP = 8
-SEEDS = (
-    [int(os.environ["SAM2_SEED"])]
-    if "SAM2_SEED" in os.environ
-    else list(range(60))
-    if FULL
-    else [datetime.now(UTC).date().toordinal()]
-)
+SEEDS = [*range(60), todays_seed()] if FULL else [todays_seed()]
 PATIENCE = Patience(lease=600.0, poll=10.0, request=3000.0)
 
 _KINDS: list[Callable[[FaultControl, str, int, int], object]] = [
@@ -53,7 +46,7 @@ _KINDS: list[Callable[[FaultControl, str, int, int], object]] = [
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_troubles_at_random_moments(world: World, seed: int) -> None:
-    print(f"SAM2_SEED={seed}")
+    print(f"{VARIABLE}={seed}")
     rng = Random(seed)
     expected = undisturbed(world, stop=STOP)
     new_id = rng.random() < 0.5
