@@ -18,7 +18,7 @@ unexport KUBECONFIG
 
 STEP = @hack/step.sh
 
-.PHONY: help setup lint format generate lock test test-fast demo bench images cluster-up cluster-down
+.PHONY: help setup lint format generate lock test test-fast test-full demo bench images cluster-up cluster-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ demo: setup ## kubectl apply to a tracked video, with two kills: about 3 minutes
 
 test: setup ## everything that CI checks: lint, unit, integration, control plane, a real cluster
 	@hack/test.sh
+
+test-full: setup ## every fault at every point, and a table of what became of the tracks: about an hour (SHARD=i/n for a part)
+	@hack/test-full.sh
 
 test-fast: setup ## the inner loop: no cluster, three to four minutes on two cores
 	$(STEP) "helm" python -m tests.cluster build helm

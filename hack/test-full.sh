@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Every fault at every point: what `make test` samples, whole. Ends with a table of what became of the tracks.
+#   SHARD=i/n hack/test-full.sh    only that part of the points and seeds (i from 1 to n)
+# Seeds and points that fail are printed with the command that repeats each.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export SHARD=${SHARD:-1/1}
+part=${SHARD%/*} parts=${SHARD#*/}
+seeds=$((10000 / parts)) pairs=$((1000 / parts)) processes=$(((20 + parts - 1) / parts))
+SAM2_FAULT_TABLE=$(mktemp)
+export SAM2_FAULT_TABLE
+trap 'rm -f "$SAM2_FAULT_TABLE"' EXIT
+
+failed=0
+step() { hack/step.sh "$@" || failed=1; }
+
+if [ "$part" = 1 ]; then
+  step "helm" python -m tests.cluster build helm
+  HYPOTHESIS_PROFILE=full step "unit, integration and fidelity tests" python -m pytest -q -m "not controlplane and not e2e and not gpu"
+fi
+step "simulation: $seeds seeds" python -m tests.simulation --scenario everything --first $(((part - 1) * seeds)) --seeds "$seeds"
+step "simulation, two at once: $pairs seeds" python -m tests.simulation --scenario two-at-once --first $(((part - 1) * pairs)) --seeds "$pairs"
+step "crash points" python -m tests.crashpoints
+step "two at once, real processes: $processes seeds" python -m tests.crashpoints two-at-once --first $(((part - 1) * processes)) --seeds "$processes"
+if [ "$part" = 1 ]; then step "mutants" python -m tests.mutants; fi
+
+python -m tests.fault_table "$SAM2_FAULT_TABLE" || failed=1
+printf 'make test-full: %s in %d min %d s\n' "$([ $failed = 0 ] && echo 'all passed' || echo FAILED)" $((SECONDS / 60)) $((SECONDS % 60))
+exit $failed
