@@ -9,6 +9,7 @@ import pytest
 
 from tests.cvat_standin.annotator import Annotator, RunError
 from tests.cvat_standin.client import CVAT
+from tests.cvat_standin.fault_control import ArmedFault
 from tests.integration.agent.conftest import World, drawn_shapes
 from tests.integration.agent.faults import (
     ACQUIRE,
@@ -44,12 +45,13 @@ from tests.integration.cvat_standin.caller import Agent, Caller
     ],
 )
 def test_what_is_lost_between_cvat_and_the_agent_only_costs_time(
-    world: World, kind: str, spoil: Callable[[CVAT], object]
+    world: World, kind: str, spoil: Callable[[CVAT], ArmedFault]
 ) -> None:
     expected = undisturbed(world, stop=6)
     agent = world.new_toy(patience=PATIENT).start().wait_ready()
-    spoil(world.cvat)
+    fault = spoil(world.cvat)
     assert judged(kind, world, expected, world.track(stop=6))
+    assert fault.taken()
     assert agent.metric("steps_computed_total") == 3 * 7
     agent.wait_for(lambda: not keys(world, "requests"))
 
