@@ -8,9 +8,7 @@
 
 Every line may be repeated, so after any failure the request begins anew at the first that was not reached.
 
-Where CVAT is the trouble the request is tried for a turn and then left in the inbox, because others may fare
-better: a proxy may refuse one large answer, or one frame be damaged.  It is tried again in between, each time
-as long after as the last try took.
+A request that CVAT keeps waiting is left in the inbox after a while, and tried again in between (`turns`).
 """
 
 from __future__ import annotations
@@ -18,19 +16,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass
 from random import Random
 
 from pydantic import JsonValue
 
 from sam2_agent.core.answering import Answering
-from sam2_agent.core.backoff import Backoff
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Events, Queue, Store
 from sam2_agent.core.requests import Recorded, describe
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
+from sam2_agent.core.turns import Begun, Turns
 from sam2_agent.errors import (
     AnswerRefused,
     CVATShielded,
@@ -43,17 +40,6 @@ from sam2_agent.errors import (
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Begun:
-    """A request that this agent began: since when, when it may try it again, and whether it is recorded."""
-
-    request: Recorded
-    at: float
-    backoff: Backoff
-    not_before: float
-    is_recorded: bool = False
 
 
 class Serving:
@@ -80,12 +66,11 @@ class Serving:
         self._keeper = keeper
         self._status = status
         self._clock = clock
-        self._rng = rng
         self._events = events
         self._troubles = troubles
         self._patience = patience
         self._stopping = stopping
-        self._begun: dict[str, _Begun] = {}
+        self._turns = Turns(clock, rng)
         self.in_hand = 0
 
     async def serve(self, request: Recorded) -> None:
@@ -93,46 +78,37 @@ class Serving:
 
         Where CVAT hands out at once again what has to wait, there is nothing else to do than wait.
         """
-        if begun := self._begun.get(request.assignment.ar_id):
-            await self.pause(max(0.0, begun.not_before - self._clock.now()))
+        if wait := self._turns.wait(request.assignment.ar_id):
+            await self.pause(wait)
         await self._serve(request, is_recorded=False)
 
     async def serve_recorded(self, request: Recorded) -> None:
         """Serve a request from the inbox, or leave it there for the lease's holder."""
-        begun = self._begun.get(request.assignment.ar_id)
-        if begun is None:
+        ar_id = request.assignment.ar_id
+        if ar_id not in self._turns:
             again = request.model_copy(update={"attempts": request.attempts + 1})
             await self._serve(again, is_recorded=False)
-        elif self._clock.now() >= begun.not_before:
+        elif not self._turns.wait(ar_id):
             await self._serve(request, is_recorded=True)
 
     @property
     def begun(self) -> int:
         """How many requests this agent began and did not end; the one in hand is one of them."""
-        return len(self._begun)
+        return len(self._turns)
 
     def left(self, besides: Container[str]) -> list[Recorded]:
         """The requests, by id none of `besides`, that were left for now and are due.
 
         Redis may have lost their records; if another holder ended them meanwhile, CVAT says so.
         """
-        now = self._clock.now()
-        return [
-            begun.request
-            for ar_id, begun in self._begun.items()
-            if ar_id not in besides and now >= begun.not_before
-        ]
+        return self._turns.due(besides)
 
     async def _serve(self, request: Recorded, *, is_recorded: bool) -> None:
         began_at = self._clock.now()
         kind = str(request.assignment.ar_params.get("type"))
         self.in_hand = 1
-        begun = self._begun.setdefault(
-            request.assignment.ar_id, _Begun(request, began_at, Backoff(self._rng), began_at)
-        )
-        begun.is_recorded = is_recorded
         try:
-            outcome = await self._finish(request, begun)
+            outcome = await self._finish(self._turns.begin(request, is_recorded=is_recorded))
         finally:
             self.in_hand = 0
         if outcome == "completed":
@@ -143,20 +119,20 @@ class Serving:
         details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": request.assignment.ar_id}
         log.info("request", extra={**describe(request.assignment.ar_params), **details})
 
-    async def _finish(self, request: Recorded, begun: _Begun) -> str:
+    async def _finish(self, begun: Begun) -> str:
         """Do what the module says; return how it ended."""
-        ar_id = request.assignment.ar_id
+        ar_id = begun.request.assignment.ar_id
         turn_began_at = self._clock.now()
         outcome: str | None = None
         leaving = False
         while True:
             self._status.moved()
             try:
-                await self._record(request, begun)
+                await self._record(begun)
                 if leaving:
                     return "left"
                 if outcome is None:
-                    outcome, tell = await self._decide(request)
+                    outcome, tell = await self._decide(begun.request)
                 self._keeper.token()
                 await tell()
                 break
@@ -174,7 +150,7 @@ class Serving:
                 outcome, tell = "failed", self._failure(ar_id, str(refusal))
             except Unavailable as trouble:
                 self._troubles.note(trouble)
-                late = self._clock.now() > begun.at + self._patience.request
+                late = begun.troubled(self._clock.now()) > self._patience.request
                 if late and await self._told(ar_id, trouble, outcome):
                     outcome = "failed"
                     break
@@ -183,13 +159,13 @@ class Serving:
         await self._forget(ar_id)
         return outcome or "failed"
 
-    async def _record(self, request: Recorded, begun: _Begun) -> None:
+    async def _record(self, begun: Begun) -> None:
         """Note the request in Redis, unless it is known to be there."""
         if not begun.is_recorded:
-            await self._store.record(request.assignment.ar_id, request.dump())
+            await self._store.record(begun.request.assignment.ar_id, begun.request.dump())
             begun.is_recorded = True
 
-    async def _goes_on(self, trouble: Unavailable, begun: _Begun, turn_began_at: float) -> bool:
+    async def _goes_on(self, trouble: Unavailable, begun: Begun, turn_began_at: float) -> bool:
         """Wait after trouble; or return at once that the request, which is recorded, is to be left for now.
 
         Where Redis is away or CVAT limits our rate nobody else would fare better.
@@ -198,8 +174,8 @@ class Serving:
             return False
         wait, now = begun.backoff.next(trouble.retry_after), self._clock.now()
         alone = isinstance(trouble, CVATUnavailable) and trouble.retry_after is None
-        if begun.is_recorded and alone and now >= begun.at + self._patience.turn:
-            begun.not_before = now + max(wait, now - turn_began_at)
+        if begun.is_recorded and alone and begun.troubled(now) >= self._patience.turn:
+            begun.leave(now, turn_began_at, wait)
             return False
         await self.pause(wait)
         return True
@@ -263,7 +239,7 @@ class Serving:
 
     async def _forget(self, ar_id: str) -> None:
         """Drop the record; where that fails it is found in the inbox, and CVAT says that it is not ours."""
-        self._begun.pop(ar_id, None)
+        self._turns.end(ar_id)
         try:
             await self._store.forget(ar_id)
         except Unavailable as trouble:
