@@ -224,7 +224,7 @@ class Agent:
                 request = Recorded.load(data, ar_id)
             except DamagedRecord:
                 self._world.events.damaged("request")
-                await self._world.store.forget(ar_id)
+                await self._world.store.forget_damaged(ar_id, data)
                 continue
             await self._serving.serve_recorded(request)
         for request in (left := self._serving.left(besides=recorded)):

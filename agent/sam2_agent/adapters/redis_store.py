@@ -94,6 +94,7 @@ class RedisStore:
         self._renew = client.register_script(redis_scripts.RENEW)
         self._release = client.register_script(redis_scripts.RELEASE)
         self._record = client.register_script(redis_scripts.RECORD)
+        self._forget_damaged = client.register_script(redis_scripts.FORGET_DAMAGED)
         self._publish = client.register_script(redis_scripts.PUBLISH)
 
     async def take(self, nonce: str, seconds: float) -> Taken | HeldByAnother:
@@ -130,7 +131,11 @@ class RedisStore:
 
     async def forget(self, ar_id: str) -> None:
         """Drop a recorded request."""
-        await self._ask(self._client.hdel(self._requests, ar_id.encode(errors=_BYTES)))
+        await self._ask(self._client.hdel(self._requests, ar_id))
+
+    async def forget_damaged(self, ar_id: str, data: bytes) -> None:
+        """Drop a recorded request that is exactly these bytes, which cannot be read."""
+        await self._ask(self._forget_damaged(keys=[self._requests], args=[ar_id.encode(errors=_BYTES), data]))
 
     async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
         """Return the records and let them live anew."""

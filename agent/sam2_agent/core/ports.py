@@ -123,6 +123,9 @@ class Store(Protocol):
     async def forget(self, ar_id: str) -> None:
         """Drop a recorded request."""
 
+    async def forget_damaged(self, ar_id: str, data: bytes) -> None:
+        """Drop a recorded request that is exactly these bytes, which cannot be read."""
+
     async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
         """Return the records and let them live anew."""
 

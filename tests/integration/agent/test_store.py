@@ -115,6 +115,30 @@ async def test_a_renewal_tells_how_many_requests_wait(redis_server: RedisServer)
         assert await store.renew(token, 60.0) == 0
 
 
+@pytest.mark.parametrize("damaged", [b"\x01", b"", b"1a", b"9223372036854775807"])
+async def test_a_damaged_count_of_holders_keeps_nobody_from_the_lease(
+    redis_server: RedisServer, damaged: bytes
+) -> None:
+    with redis_server.client() as client:
+        client.set(f"{PREFIX}epoch", damaged)
+    async with opened(redis_server) as store:
+        first, second = [await store.take(nonce * 32, 60.0) for nonce in "12"]
+        assert isinstance(first, Taken)
+        assert isinstance(second, Taken)
+        assert second.epoch == first.epoch + 1
+
+
+async def test_only_the_damaged_record_of_a_request_is_dropped(redis_server: RedisServer) -> None:
+    async with opened(redis_server) as store:
+        await store.record("other", b"damaged")
+        await store.record("request", b"damaged")
+        await store.record("request", b"recorded meanwhile")
+        await store.forget_damaged("request", b"damaged")
+        assert await store.recorded() == {"other": b"damaged", "request": b"recorded meanwhile"}
+        await store.forget_damaged("other", b"damaged")
+        assert await store.recorded() == {"request": b"recorded meanwhile"}
+
+
 async def test_everything_lives_its_time_from_its_last_use(redis_server: RedisServer) -> None:
     async with opened(redis_server) as store:
         token = await token_of(store)
@@ -171,6 +195,7 @@ async def test_the_commands_told_are_those_that_are_used(redis_server: RedisServ
         await store.remember({"one": b"memory"}, [ONE], ["none"])
         assert await store.read([ONE]) == [b"a"]
         assert await store.recorded() == {"request": b"{}"}
+        await store.forget_damaged("request", b"damaged")
         await store.forget("request")
         async with opened(redis_server, "pod-b", url=url) as other:
             assert isinstance(await other.take("3" * 32, 60.0), HeldByAnother)
