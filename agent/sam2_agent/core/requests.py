@@ -19,6 +19,9 @@ MAX_OBJECTS = 32
 MAX_POINTS = 2**19
 """Numbers in one shape; a mask with more is longer than a state's prompt may be."""
 
+MAX_NAME = 64
+"""The longest type of a request or shape that is told to somebody."""
+
 MAX_BODY = 2**26
 """The longest request that is read, in bytes; 32 of the largest states are half of it."""
 
@@ -101,7 +104,7 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    type: str
+    type: Annotated[str, Field(max_length=MAX_NAME)]
     points: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_POINTS)]
     rotation: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -140,7 +143,11 @@ def parse(parameters: Mapping[str, JsonValue]) -> InitTracking | Track:
     """Read the parameters of a request; raises `RequestRefused` with the annotator's sentence."""
     kind = parameters.get("type")
     if kind not in ("init_tracking", "track"):
-        name = kind if isinstance(kind, str) and kind.isidentifier() and len(kind) < 64 else "of another kind"
+        name = (
+            kind
+            if isinstance(kind, str) and kind.isidentifier() and len(kind) <= MAX_NAME
+            else "of another kind"
+        )
         raise RequestRefused(f"This function tracks objects; it cannot answer {name} requests.")
     for field in ("shapes", "states"):
         objects = parameters.get(field)
@@ -168,11 +175,13 @@ def weight(parameters: Mapping[str, JsonValue]) -> int:
 
 
 def describe(parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The few parameters that a log line names."""
+    """The few parameters that a log line names; what is long or no plain value is left out."""
     objects = parameters.get("shapes") or parameters.get("states") or []
     return {
-        "type": parameters.get("type"),
-        "task": parameters.get("task"),
-        "frame": parameters.get("frame"),
+        **{name: _plain(parameters.get(name)) for name in ("type", "task", "frame")},
         "objects": len(objects) if isinstance(objects, list) else None,
     }
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    return value if isinstance(value, str | int) and len(str(value)) <= MAX_NAME else None

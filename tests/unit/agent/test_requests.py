@@ -77,6 +77,20 @@ def test_too_many_objects_are_counted_for_the_annotator() -> None:
         parse({**TRACK, "states": ["x"] * 33})
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "x" * 2**20, "task": ["x"] * 2**20, "frame": {"x" * 2**20: 1}},
+        {**INIT, "shapes": [{"type": "x" * 2**20, "points": [1.0]}]},
+    ],
+)
+def test_what_is_logged_of_a_request_is_short(parameters: dict[str, Any]) -> None:
+    assert len(str(describe(parameters))) < 1000
+    with pytest.raises(RequestRefused) as refused:
+        parse(parameters)
+    assert len(str(refused.value)) < 1000
+
+
 @given(st.dictionaries(st.sampled_from([*INIT, *TRACK, "job"]), json_values))
 def test_no_parameters_do_harm(parameters: dict[str, Any]) -> None:
     describe(parameters)
