@@ -11,33 +11,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TextIO
 
 from tests import fault_table
 from tests.fault_table import Verdict
-from tests.simulation.scenario import SCENARIOS, Outcome, Scenario, run
+from tests.simulation.many import is_clean, play
+from tests.simulation.scenario import SCENARIOS, Scenario, run
 
-CHUNK = 20
-PARTS_PER_PROCESS = 50
 PROGRESS_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some seeds of one scenario."""
-
-    scenario: Scenario
-    seeds: range
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    part: _Part
-    verdict: Verdict
-    failures: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,7 +46,7 @@ def _play_one(scenarios: Sequence[Scenario], seed: int, trace_to: TextIO | None)
     failed = 0
     for scenario in scenarios:
         outcome = run(seed, scenario, trace_to)
-        if not _clean(outcome):
+        if not is_clean(outcome):
             failed += 1
             _say(scenario, seed, outcome.complaints)
     print(f"{failed} of {len(scenarios)} runs failed")
@@ -72,16 +54,11 @@ def _play_one(scenarios: Sequence[Scenario], seed: int, trace_to: TextIO | None)
 
 
 def _play_many(scenarios: Sequence[Scenario], seeds: range, *, jobs: int, give_up_after: int | None) -> int:
-    parts = [
-        _Part(scenario, seeds[start : start + CHUNK])
-        for start in range(0, len(seeds), CHUNK)
-        for scenario in scenarios
-    ]
     total = len(seeds) * len(scenarios)
     table: dict[Scenario, Verdict] = {scenario: Verdict(tried=0) for scenario in scenarios}
     failures = 0
     began = said = time.monotonic()
-    for result in _results(parts, jobs):
+    for result in play(scenarios, seeds, jobs):
         table[result.part.scenario] += result.verdict
         for seed, complaints in result.failures:
             _say(result.part.scenario, seed, complaints)
@@ -99,30 +76,6 @@ def _play_many(scenarios: Sequence[Scenario], seeds: range, *, jobs: int, give_u
     print(fault_table.render(rows))
     print(f"{failures} failed in {time.monotonic() - began:.0f} s")
     return 1 if failures else 0
-
-
-def _results(parts: Sequence[_Part], jobs: int) -> Iterator[_Result]:
-    # A run leaves about 0.4 MB behind (errors that went through Lua), so processes are replaced.
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=PARTS_PER_PROCESS) as pool:
-        try:
-            yield from pool.map(_play, parts)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _play(part: _Part) -> _Result:
-    verdict = Verdict(tried=0)
-    failures: list[tuple[int, tuple[str, ...]]] = []
-    for seed in part.seeds:
-        outcome = run(seed, part.scenario)
-        verdict += outcome.verdict
-        if not _clean(outcome):
-            failures.append((seed, outcome.complaints or (f"{outcome.verdict}",)))
-    return _Result(part, verdict, tuple(failures))
-
-
-def _clean(outcome: Outcome) -> bool:
-    return not outcome.complaints and outcome.verdict.clean
 
 
 def _say(scenario: Scenario, seed: int, complaints: Sequence[str]) -> None:

@@ -144,7 +144,8 @@ class Run:
         calm = self.loop.time()
         await self._until(lambda: all(task.done() for task in working), calm + END / 2, "annotators wait")
         for task in working:
-            task.result()
+            if task.done():  # else there is a complaint already
+                task.result()
         await self._until(self._nothing_recorded, self.loop.time() + 60, "requests stay recorded")
         await self._until(self._ready, self.loop.time() + 60, "no agent is ready")
         looking.cancel()
