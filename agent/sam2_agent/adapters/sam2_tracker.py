@@ -224,8 +224,9 @@ class Sam2Tracker:
         """Mask logits at the resolution of the video, as SAM2 gives them out."""
         width, height = size
         state = {"device": self._device, "video_height": height, "video_width": width}
+        logits: torch.Tensor
         _, logits = self._predictor._get_orig_video_res_output(state, low_resolution)  # noqa: SLF001
-        return logits  # type: ignore[no-any-return]
+        return logits
 
     def _encode_positions(self) -> torch.Tensor:
         """The position encoding of spatial memory: a function of its shape, so nobody stores it."""
