@@ -5,9 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export SHARD=${SHARD:-1/1}
+export SHARD=${SHARD:-1/1} SAM2_FAULTS=full HYPOTHESIS_PROFILE=full
 part=${SHARD%/*} parts=${SHARD#*/}
-seeds=$((10000 / parts)) pairs=$((1000 / parts)) processes=$(((20 + parts - 1) / parts))
+seeds=$(((10000 + parts - 1) / parts)) pairs=$(((1000 + parts - 1) / parts))
 SAM2_FAULT_TABLE=$(mktemp)
 export SAM2_FAULT_TABLE
 trap 'rm -f "$SAM2_FAULT_TABLE"' EXIT
@@ -17,12 +17,13 @@ step() { hack/step.sh "$@" || failed=1; }
 
 if [ "$part" = 1 ]; then
   step "helm" python -m tests.cluster build helm
-  HYPOTHESIS_PROFILE=full step "unit, integration and fidelity tests" python -m pytest -q -m "not controlplane and not e2e and not gpu"
+  step "unit, integration and fidelity tests" python -m pytest -q -m "not controlplane and not e2e and not gpu"
 fi
 step "simulation: $seeds seeds" python -m tests.simulation --scenario everything --first $(((part - 1) * seeds)) --seeds "$seeds"
 step "simulation, two at once: $pairs seeds" python -m tests.simulation --scenario two-at-once --first $(((part - 1) * pairs)) --seeds "$pairs"
 step "crash points" python -m tests.crashpoints
-step "two at once, real processes: $processes seeds" python -m tests.crashpoints two-at-once --first $(((part - 1) * processes)) --seeds "$processes"
+step "killed in hurried sessions" python -m tests.crashpoints hurried --seeds 40
+step "two at once, real processes" python -m tests.crashpoints two-at-once --seeds 20
 if [ "$part" = 1 ]; then step "mutants" python -m tests.mutants; fi
 
 python -m tests.fault_table "$SAM2_FAULT_TABLE" || failed=1

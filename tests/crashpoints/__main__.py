@@ -31,10 +31,11 @@ def main(arguments: Sequence[str]) -> int:
     with Crew(asked.jobs, COMMAND) as crew:
         if asked.what == "two-at-once":
             seeds = [*two_at_once.DIRECTED, *map(str, range(1, asked.seeds + 1))]
-            work = [asked.seed] if asked.seed else seeds
+            work = [asked.seed] if asked.seed else shard(seeds, asked.shard)
             return crew.run(two_at_once.KIND, work, two_at_once.pause, "two-at-once --seed")
         if asked.what == "hurried":
-            work = [asked.seed] if asked.seed else [str(seed) for seed in range(1, asked.seeds + 1)]
+            seeds = [str(seed) for seed in range(1, asked.seeds + 1)]
+            work = [asked.seed] if asked.seed else shard(seeds, asked.shard)
             return crew.run(crash.KIND_HURRIED, work, crash.kill_hurried, "hurried --seed")
         print(f"{len(crew.points)} points; {crew.unsteady} calls came in some undisturbed runs only")
         points = _chosen(asked, crew.points)

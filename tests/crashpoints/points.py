@@ -12,7 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from random import Random
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
+
+T = TypeVar("T")
 
 Side = Literal["before", "after"]
 
@@ -83,8 +85,8 @@ def sample(points: Sequence[Point], number: int, seed: int) -> list[Point]:
     return [point for point in rounds if point is not None][:number]
 
 
-def shard(points: Sequence[Point], text: str) -> list[Point]:
-    """The part `i/n` of the points, i from 1 to n. Raises `ValueError`."""
+def shard(points: Sequence[T], text: str) -> list[T]:
+    """The part `i/n` of points or seeds, i from 1 to n. Raises `ValueError`."""
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"{text!r} is no shard; the second of four is 2/4")
