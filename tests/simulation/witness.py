@@ -64,6 +64,7 @@ class Witness:
     recorded: set[str] = field(default_factory=set)
     handed: dict[int, list[str]] = field(default_factory=dict)
     _chains: dict[str, list[bytes]] = field(default_factory=dict)
+    _nonces: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def complain(self, sentence: str) -> None:
         """Something was seen that must never be."""
@@ -79,6 +80,10 @@ class Witness:
                 self._look_at(process, key)
         if REQUESTS in keys:
             self.recorded.update(self._recorded_ids())
+        if LEASE in keys:
+            left = self.redis.execute("PTTL", LEASE)
+            if not (isinstance(left, int) and left <= 1000 * LEASE_SECONDS):
+                self.complain(f"{process.name} has Redis keep the lease for {left!r} ms")
 
     def _look_at(self, process: Process, key: bytes) -> None:
         stands = self.redis.execute("GET", key)
@@ -189,10 +194,18 @@ class Witness:
             self.complain(f"{who} told {len(states)} states for {len(request.params['shapes'])} shapes")
         self._only_one(who, ar_id, self._told, ar_id, text)
         for place, state in enumerate(states):
+            if "shapes" not in answer:
+                self._require_nonce_of_its_own(who, state, (request.key, place))
             name = step_name(state, self.fingerprint).encode()
             self._chains.setdefault(state, [name])
             shape = answer["shapes"][place] if "shapes" in answer else None
             self._require_published(who, ar_id, WRITTEN_ONCE[0] + name, shape)
+
+    def _require_nonce_of_its_own(self, who: str, state: str, track: tuple[int, int]) -> None:
+        """Who could guess a nonce could name another's steps."""
+        nonce = json.loads(state[5:])["nonce"]
+        if self._nonces.setdefault(nonce, track) != track:
+            self.complain(f"{who} gave two tracks the same nonce")
 
     def _only_one(
         self, who: str, ar_id: str, told: dict[Any, tuple[str, float]], key: object, text: str
