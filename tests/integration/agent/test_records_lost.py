@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from sam2_agent.core import state
 from sam2_agent.core.patience import Patience
+from sam2_agent.core.state import Steps
+from tests import fault_table
 from tests.cvat_standin.annotator import RunError
 from tests.integration.agent.agent_process import PREFIX
-from tests.integration.agent.conftest import LENGTH, World
+from tests.integration.agent.conftest import LENGTH, World, drawn_shapes
 from tests.integration.agent.faults import (
     FRAME,
     PATIENT,
@@ -107,6 +110,29 @@ def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world
         refused.append(sentence)
     assert set(refused) == {"The agent is restoring this track, which takes a while; run the action again."}
     assert hurried.tracker.steps == 3 * 16
+
+
+def test_one_object_lacks_its_prompt_on_the_frame_of_anothers_lost_step(world: World) -> None:
+    """The younger track began on the frame that the older one has to be restored from."""
+    first = world.new_toy().start().wait_ready()
+    shape = drawn_shapes()[0].to_json()
+    older: list[str] = world.run(type="init_tracking", frame=0, shapes=[shape])["states"]
+    for frame in range(1, 6):
+        older = world.run(type="track", frame=frame, states=older)["states"]
+    states = [*older, *world.run(type="init_tracking", frame=5, shapes=[shape])["states"]]
+    for frame in (6, 7):
+        states = world.run(type="track", frame=frame, states=states)["states"]
+    expected = world.run(type="track", frame=8, states=states)
+    first.stop()
+    with world.redis.client() as client:
+        for text, lost in zip(expected["states"], (range(5, 9), range(4)), strict=True):
+            steps = Steps(state.parse(text), "toy")
+            for kind in ("memory", "answer"):
+                assert client.delete(*(f"{PREFIX}{kind}:{steps.name(step)}" for step in lost))
+    world.new_toy().start()
+    got = world.run(type="track", frame=8, states=states)
+    verdict = fault_table.judge([expected["shapes"]], [got["shapes"]])
+    assert fault_table.add("agent replaced, Redis lost a part", verdict).clean
 
 
 def test_memory_in_redis_does_not_grow_with_the_track(world: World) -> None:
