@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from random import Random
@@ -9,7 +10,7 @@ from random import Random
 from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.backoff import Backoff
 from sam2_agent.core.lease import Lease, look_again_after, renew_after
-from sam2_agent.core.ports import Clock, HeldByAnother, Store
+from sam2_agent.core.ports import Clock, HeldByAnother, Store, Taken
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import LeaseLost, Unavailable
@@ -43,6 +44,7 @@ class LeaseKeeper:
         self._troubles = troubles
         self._on_recorded = on_recorded
         self._doubt = Alarm(clock)
+        self._taking: asyncio.Task[Taken | HeldByAnother] | None = None
 
     def token(self) -> str:
         """Return the token of the lease held now; raises `LeaseLost`, or what keeps Redis from telling."""
@@ -77,16 +79,29 @@ class LeaseKeeper:
             await self._doubt.wait(wait)
 
     async def release(self) -> None:
-        """Give the lease up, so that a successor need not wait for its end."""
-        if lease := self._status.lease:
-            try:
+        """Give the lease up, so that a successor need not wait for its end.
+
+        Also one that is being taken at this moment.
+        """
+        lease: Lease | Taken | None = self._status.lease
+        try:
+            if self._taking and isinstance(taken := await self._taking, Taken):
+                lease = taken
+            if lease:
                 await self._store.release(lease.token)
-            except Unavailable as trouble:
-                log.warning("The lease was not released and has to expire: %s", trouble)
+        except Unavailable as trouble:
+            log.warning("The lease was not released and has to expire: %s", trouble)
 
     async def _take(self, asked_at: float) -> float:
         """Try to take the lease; return when to look at it again."""
-        taken = await self._store.take(f"{self._rng.getrandbits(128):032x}", self._seconds)
+        nonce = f"{self._rng.getrandbits(128):032x}"
+        self._taking = asyncio.ensure_future(self._store.take(nonce, self._seconds))
+        try:
+            taken = await asyncio.shield(self._taking)
+        except Unavailable:
+            self._taking = None
+            raise
+        self._taking = None  # not where this is cancelled: Redis may give the lease all the same
         if isinstance(taken, HeldByAnother):
             return look_again_after(self._seconds, taken.left)
         self._status.lease = Lease(taken.token, taken.epoch, asked_at + self._seconds)

@@ -104,7 +104,8 @@ class SimRedis:
         keys = [key for key in self._keyspace.living() if key.startswith(prefixes)]
         damaged = rng.sample(keys, min(count, len(keys)))
         for key in damaged:
-            if (entry := self._keyspace.get(key)) is not None and isinstance(entry.value, bytes):
+            entry = self._keyspace.get(key)
+            if entry is not None and isinstance(entry.value, bytes) and entry.value:
                 value = bytearray(entry.value)
                 at = rng.randrange(len(value))
                 if rng.random() < 0.7:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from random import Random
 from typing import cast
@@ -10,7 +11,7 @@ import pytest
 
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.lease import Lease
-from sam2_agent.core.ports import Clock, Events, Store
+from sam2_agent.core.ports import Clock, Events, Store, Taken
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import LeaseLost, StoreUnavailable
@@ -23,9 +24,26 @@ class Clock100:
         return 100.0
 
 
-def keeper(status: Status) -> LeaseKeeper:
+class SlowStore:
+    """Gives the lease when told to, and notes what is released."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.gives = asyncio.Event()
+        self.released: list[str] = []
+
+    async def take(self, nonce: str, _seconds: float) -> Taken:
+        self.asked.set()
+        await self.gives.wait()
+        return Taken(nonce, 1)
+
+    async def release(self, token: str) -> None:
+        self.released.append(token)
+
+
+def keeper(status: Status, store: SlowStore | None = None) -> LeaseKeeper:
     return LeaseKeeper(
-        store=cast("Store", None),
+        store=cast("Store", store),
         status=status,
         clock=status.clock,
         rng=Random(0),
@@ -58,3 +76,16 @@ def test_asking_again_and_again_while_redis_is_away_piles_nothing_up(status: Sta
 
     once = frames()
     assert [frames() for _ in range(5)] == [once] * 5
+
+
+async def test_a_lease_that_is_being_taken_when_the_agent_stops_is_given_up_too(status: Status) -> None:
+    store = SlowStore()
+    stopping = keeper(status, store)
+    running = asyncio.create_task(stopping.run())
+    await store.asked.wait()
+    running.cancel()
+    releasing = asyncio.create_task(stopping.release())
+    store.gives.set()
+    await releasing
+    [token] = store.released
+    assert len(token) == 32
