@@ -72,9 +72,18 @@ def test_an_acquired_request_whose_reply_was_lost_is_handed_out_again(
 ) -> None:
     expected = undisturbed(world, stop=4)
     world.cvat.set_redelivery(to_same_agent=True, new_id=new_id)
-    world.new_toy(patience=PATIENT).start().wait_ready()
-    getattr(world.cvat.faults, how)(ACQUIRE, skip=1, times=times)
+    agent = world.new_toy(patience=PATIENT).start().wait_ready()
+    fault = getattr(world.cvat.faults, how)(ACQUIRE, times=None)
+
+    def clear_when_lost() -> None:
+        agent.wait_for(
+            lambda: any(record.handed_out >= times for record in world.cvat.requests(world.function))
+        )
+        fault.clear()
+
+    world.meanwhile(clear_when_lost)
     assert judged("reply lost: acquire", world, expected, world.track(stop=4))
+    assert max(record.handed_out for record in world.cvat.requests(world.function)) > times
 
 
 def test_where_a_lost_request_never_comes_again_that_one_call_fails(world: World) -> None:
