@@ -260,7 +260,7 @@ def test_a_stuck_request_that_cvat_hands_out_again_and_again_makes_no_spin(world
     refused = world.cvat.faults.ingress(complete_of(stuck.id, world), 403, times=None)
     agent = hurried(world, PERSISTENT)
     agent.wait_for(lambda: refused.taken() > 3)
-    assert calls_in_a_minute(world, agent) <= CALLS_A_MINUTE
+    assert calls_in_a_minute(world, agent) <= 2 * CALLS_A_MINUTE  # each try is an acquire and a complete
     refused.clear()
     agent.wait_for(lambda: status_of(world, stuck) == "finished")
 
