@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from tests.fault_table import Verdict
 from tests.simulation.scenario import Outcome, Scenario, run
@@ -38,11 +38,8 @@ def play(scenarios: Sequence[Scenario], seeds: range, jobs: int) -> Iterator[Res
         for scenario in scenarios
     ]
     # A run leaves about 0.4 MB behind (errors that went through Lua), so processes are replaced.
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=PARTS_PER_PROCESS) as pool:
-        try:
-            yield from pool.map(_play, parts)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with get_context("spawn").Pool(jobs, maxtasksperchild=PARTS_PER_PROCESS) as pool:
+        yield from pool.imap(_play, parts)
 
 
 def is_clean(outcome: Outcome) -> bool:
