@@ -91,7 +91,8 @@ def outline(mask: NDArray[np.bool_]) -> list[float] | None:
     x1, y1, x2, y2 = box
     inside = mask[y1:y2, x1:x2].astype(np.uint8)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    areas, tops = statistics[:, cv2.CC_STAT_AREA], statistics[:, cv2.CC_STAT_TOP]
+    largest = 1 + int(np.lexsort((tops[1:], -areas[1:]))[0])
     left, top, width, height, area = statistics[largest].tolist()
     part = labels[top : top + height, left : left + width] == largest
     corners = _PIXEL if area == 1 else _simplified_outline(part.astype(np.uint8))
