@@ -10,5 +10,5 @@ from hypothesis import HealthCheck, settings
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 
 settings.register_profile("quick", _COMMON, max_examples=100)
-settings.register_profile("full", _COMMON, max_examples=5000)
+settings.register_profile("full", _COMMON, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
