@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export SHARD=${SHARD:-1/1} SAM2_FAULTS=full HYPOTHESIS_PROFILE=full
+export SHARD=${SHARD:-1/1} SAM2_TEST_FULL=1
 part=${SHARD%/*} parts=${SHARD#*/}
 seeds=$(((10000 + parts - 1) / parts)) pairs=$(((1000 + parts - 1) / parts))
 SAM2_FAULT_TABLE=$(mktemp)

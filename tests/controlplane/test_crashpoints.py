@@ -13,7 +13,7 @@ from tests.controlplane import situations
 from tests.controlplane.crashpoints.bench import Bench, bench
 from tests.controlplane.crashpoints.trial import all_points, sample, try_and_judge
 from tests.controlplane.surroundings import ADMIN_PASSWORD
-from tests.seeds import todays_seed
+from tests.samples import todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

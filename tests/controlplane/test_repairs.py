@@ -1,12 +1,11 @@
 """Whatever is deleted or edited is repaired by looking again, without any event: found by what was applied.
 
 That the operator does look again, soon enough, is tests/unit/operator/test_pace.py's. Some of the fields,
-others every day; all of them with `SAM2_MUTATIONS=full`.
+others every day; all of them with `SAM2_TEST_FULL=1`.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from tests.controlplane import situations
 from tests.controlplane.scratch import Scratch
 from tests.controlplane.snapshot import KINDS, differences
 from tests.cvat_standin.client import CVAT, wait_for
-from tests.seeds import todays_seed
+from tests.samples import FULL, todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-FULL = os.environ.get("SAM2_MUTATIONS") == "full"
 SEED = todays_seed()
 SOME = 24
 SPEC: dict[str, Any] = {

@@ -1,13 +1,8 @@
-"""A few of the points and seeds that `python -m tests.crashpoints` goes through, others each time.
-
-SAM2_CRASHPOINTS_SEED repeats a choice, which is printed.
-"""
+"""Some points and seeds of `python -m tests.crashpoints`, others each day; they are printed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from random import SystemRandom
 
 import pytest
 
@@ -16,6 +11,7 @@ from tests.crashpoints.__main__ import COMMAND
 from tests.crashpoints.crash import Outcome
 from tests.crashpoints.crew import Crew
 from tests.crashpoints.points import Call, Point, sample
+from tests.samples import SEED_VARIABLE, todays_seed
 
 POINTS = 8
 HURRIED = 4
@@ -33,7 +29,7 @@ def crew() -> Iterator[Crew]:
 
 @pytest.fixture(scope="module")
 def seed() -> int:
-    return int(os.environ.get("SAM2_CRASHPOINTS_SEED") or SystemRandom().randrange(1_000_000))
+    return todays_seed()
 
 
 def test_killed_anywhere_the_annotator_is_told_the_same(
@@ -41,7 +37,7 @@ def test_killed_anywhere_the_annotator_is_told_the_same(
 ) -> None:
     chosen = sample(crew.points, POINTS, seed)
     with capsys.disabled():
-        print(f"\nSAM2_CRASHPOINTS_SEED={seed}: {POINTS} of {len(crew.points)} points")
+        print(f"\n{SEED_VARIABLE}={seed}: {POINTS} of {len(crew.points)} points")
         for point in chosen:
             print(f"  {point} ({crash.Variant.of(point)})")
     outcomes = crew.outcomes(crash.KIND, chosen, crash.kill_at, "--point")
@@ -59,7 +55,7 @@ def test_an_agent_that_slept_past_its_lease_changes_nothing(
 ) -> None:
     seeds = [str(seed + number) for number in range(SEEDS)]
     with capsys.disabled():
-        print(f"\nSAM2_CRASHPOINTS_SEED={seed}: two at once with seeds {seeds}")
+        print(f"\n{SEED_VARIABLE}={seed}: two at once with seeds {seeds}")
     outcomes = crew.outcomes(two_at_once.KIND, seeds, two_at_once.pause, REPEAT_TWO)
     assert not unclean(outcomes)
 

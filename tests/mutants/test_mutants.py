@@ -12,7 +12,7 @@ from tests.mutants.hunt import hunt
 from tests.mutants.hunting import SEEDS, hunt_all
 from tests.mutants.mutant import ROOT, DoesNotApply, Mutant, copy_code, mutants
 from tests.mutants.simulate import RunOf
-from tests.seeds import todays_seed
+from tests.samples import todays_seed
 
 A_DAY = 12
 ONE_RUN: list[RunOf] = [("everything", 0)]

@@ -1,7 +1,6 @@
 """The real agent in a simulated world: whatever goes wrong, every annotator gets the undisturbed answers.
 
-CI plays a sample that changes every day; `SAM2_SIMULATION_SEED` is its first seed, `SAM2_SIMULATION_SEEDS`
-how many there are.  `python -m tests.simulation` plays as many as you like.
+CI plays the day's sample (`tests/samples.py`); `python -m tests.simulation` plays as many seeds as you like.
 """
 
 from __future__ import annotations
@@ -10,28 +9,22 @@ import io
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import fault_table
 from tests.fault_table import Verdict
+from tests.samples import todays_seed
 from tests.simulation.scenario import SCENARIOS, Outcome, Scenario, run
 
-SEEDS = int(os.environ.get("SAM2_SIMULATION_SEEDS", "150"))
-
-
-def first_seed() -> int:
-    """From the environment, else the day's."""
-    given = os.environ.get("SAM2_SIMULATION_SEED")
-    return int(given) if given else int(time.time() / 86400) * 1000
+SEEDS = 150
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_track_is_lost_and_none_is_wrong(scenario: Scenario) -> None:
-    first = first_seed()
+    first = 1000 * todays_seed()
     print(f"\nseeds {first} to {first + SEEDS - 1} of {scenario}")
     verdict = Verdict(tried=0)
     complaints: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tests.cvat_standin.annotator import RunError, TrackedFrame
 from tests.cvat_standin.control_models import RequestRecord
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import Shapes, World, drawn_shapes
+from tests.samples import FULL
 
 T = TypeVar("T")
 
@@ -29,9 +29,6 @@ ACQUIRE, COMPLETE, FAIL = (
 FRAME = "GET /api/tasks/{id}/data/"
 META = "GET /api/tasks/{id}/data/meta"
 WATCH = "GET /api/functions/queues/{id}/watch"
-
-FULL = os.environ.get("SAM2_FAULTS") == "full"
-"""Whether to try every variant of a fault, and not only some of each kind."""
 
 PATIENT = Patience(lease=3.0, poll=0.5, request=60.0)
 

@@ -5,7 +5,6 @@ The measure is sam2's own predictor on the clip of exactly the frames that were 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,13 +25,13 @@ from tests.fidelity.clips import Clip, write_clip
 from tests.integration.agent.agent_process import AgentProcess
 from tests.integration.agent.conftest import HEIGHT, LENGTH, WIDTH, World, disk_bitmap, drawn_shapes, picture
 from tests.integration.cvat_standin.caller import Caller
+from tests.samples import FULL
 from tests.tiny_sam2.model import build_predictor
 from tests.tiny_sam2.synthetic_video import DIFFICULTIES
 
 Masks = list[NDArray[np.bool_]]
 FRAMES = 50
 WINDOW = 16
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Records that are damaged, foreign or of another format count as missing, are counted, and are healed.
 
 So are the states of an init and the requests in hand.  The toy tracker's answers are digests of all that a
-step reads: one wrong bit anywhere gives another answer.  `HYPOTHESIS_PROFILE=full` tries every byte of the
+step reads: one wrong bit anywhere gives another answer.  `SAM2_TEST_FULL=1` tries every byte of the
 records instead of one of each part.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import struct
 import time
@@ -35,8 +34,8 @@ from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World, disk_bitmap, drawn_shapes
 from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.cvat_standin.caller import Agent, Caller
+from tests.samples import FULL
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 FINGERPRINT = "toy"
 COMPLETE = "POST /api/functions/queues/{id}/requests/{request_id}/complete"
 LAST = 11

@@ -1,6 +1,6 @@
 """Troubles with CVAT at random moments, several in one track: the annotator notices nothing but time.
 
-`SAM2_FAULTS=full` tries many seeds, otherwise only the day's (`tests/seeds.py`).
+The day's, or many (`tests/samples.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tests.integration.agent.faults import (
     ACQUIRE,
     COMPLETE,
     FRAME,
-    FULL,
     WATCH,
     HurriedClock,
     at,
@@ -25,7 +24,7 @@ from tests.integration.agent.faults import (
     keys,
     undisturbed,
 )
-from tests.seeds import VARIABLE, todays_seed
+from tests.samples import FULL, SEED_VARIABLE, todays_seed
 
 STOP = 8
 SEEDS = [*range(60), todays_seed()] if FULL else [todays_seed()]
@@ -46,7 +45,7 @@ _KINDS: list[Callable[[FaultControl, str, int, int], object]] = [
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_troubles_at_random_moments(world: World, seed: int) -> None:
-    print(f"{VARIABLE}={seed}")
+    print(f"{SEED_VARIABLE}={seed}")
     rng = Random(seed)
     expected = undisturbed(world, stop=STOP)
     new_id = rng.random() < 0.5
