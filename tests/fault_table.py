@@ -8,12 +8,13 @@ the verdict to the table (`add`). Where the environment names no file (`SAM2_FAU
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+
+from tests import tables
 
 FILE_VARIABLE = "SAM2_FAULT_TABLE"
 
@@ -71,13 +72,7 @@ def judge(
 
 def add(kind: str, verdict: Verdict) -> Verdict:
     """Add a verdict to the table and return it; rows of the same kind are summed when it is printed."""
-    if path := os.environ.get(FILE_VARIABLE):
-        line = _Row(kind=kind, verdict=verdict).model_dump_json() + "\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())  # one write: lines of parallel tests do not mix
-        finally:
-            os.close(descriptor)
+    tables.append(FILE_VARIABLE, _Row(kind=kind, verdict=verdict).model_dump_json())
     return verdict
 
 
@@ -92,17 +87,8 @@ def summed(lines: Iterable[str]) -> dict[str, Verdict]:
 def render(table: Mapping[str, Verdict]) -> str:
     """Write the table as text."""
     heads = ("kind of fault", "points or seeds", "tracks lost", "wrong masks", "differing answers")
-    rows = [
-        (kind, str(each.tried), str(each.lost), str(each.wrong), str(each.differing))
-        for kind, each in table.items()
-    ]
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    lines = []
-    for row in (heads, tuple("-" * width for width in widths), *rows):
-        first, *numbers = row
-        cells = [first.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    rows = [(kind, each.tried, each.lost, each.wrong, each.differing) for kind, each in table.items()]
+    return tables.render(heads, rows)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,12 +8,13 @@ A test that brings situations about adds what came of them. Where the environmen
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
+
+from tests import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,13 +56,7 @@ class _Row(BaseModel):
 
 def add(situation: str, outcomes: Outcomes) -> Outcomes:
     """Add to the table and return it; rows of the same situation are summed when it is printed."""
-    if path := os.environ.get(FILE_VARIABLE):
-        line = _Row(situation=situation, outcomes=outcomes).model_dump_json() + "\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())  # one write: lines of parallel tests do not mix
-        finally:
-            os.close(descriptor)
+    tables.append(FILE_VARIABLE, _Row(situation=situation, outcomes=outcomes).model_dump_json())
     return outcomes
 
 
@@ -75,15 +70,8 @@ def summed(lines: Iterable[str]) -> dict[str, Outcomes]:
 
 def render(table: Mapping[str, Outcomes]) -> str:
     """Write the table as text."""
-    heads = ("situation", *Outcomes.model_fields)
-    rows = [(name, *(str(value) for value in each.model_dump().values())) for name, each in table.items()]
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    lines = []
-    for row in (heads, tuple("-" * width for width in widths), *rows):
-        first, *numbers = row
-        cells = [first.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    rows = [(situation, *each.model_dump().values()) for situation, each in table.items()]
+    return tables.render(("situation", *Outcomes.model_fields), rows)
 
 
 def main(arguments: Sequence[str]) -> int:
