@@ -10,7 +10,8 @@ import pytest
 from sam2_agent.core.patience import Patience
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.redis_faults.disturbance import AWAY, FRAME, amid, complaint, require_clean
+from tests.integration.agent.faults import FRAME, sentence_of
+from tests.integration.agent.redis_faults.disturbance import AWAY, amid, require_clean
 from tests.integration.agent.redis_faults.proxy import RedisProxy
 
 HASTY = Patience(lease=1.5, poll=0.5, request=2.0)
@@ -33,7 +34,7 @@ def test_away_for_longer_than_the_patience(
         went_away = time.monotonic()
 
     with amid(world, FRAME, go_away):
-        assert complaint(world, **first) == AWAY
+        assert sentence_of(world, **first) == AWAY
     world.meanwhile(lambda: answered_later.append(world.run(type="track", frame=11, states=states)))
     agent.wait_for(lambda: agent.status.report().reason == "RedisUnreachable")
     agent.wait_for(lambda: time.monotonic() > went_away + 3 * HASTY.lease)

@@ -9,16 +9,8 @@ import pytest
 from sam2_agent.core.patience import Patience
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.redis_faults.disturbance import (
-    COMPLETE,
-    FRAME,
-    PATIENT,
-    RESTORING,
-    amid,
-    at,
-    complaint,
-    require_clean,
-)
+from tests.integration.agent.faults import COMPLETE, FRAME, at, sentence_of
+from tests.integration.agent.redis_faults.disturbance import PATIENT, RESTORING, amid, require_clean
 from tests.redis_server import RedisServer
 
 STOP = 5
@@ -88,7 +80,7 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
 
     hurried = world.new_toy(patience=Patience(lease=2.0, poll=0.5, restore=0.2)).start().wait_ready()
     complaints = []
-    while sentence := complaint(world, **last):
+    while sentence := sentence_of(world, **last):
         complaints.append(sentence)
         assert len(complaints) < 100
     assert complaints

@@ -12,14 +12,8 @@ import pytest
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.redis_faults.disturbance import (
-    COMPLETE,
-    FRAME,
-    PATIENT,
-    amid,
-    at,
-    require_clean,
-)
+from tests.integration.agent.faults import COMPLETE, FRAME, at
+from tests.integration.agent.redis_faults.disturbance import PATIENT, amid, require_clean
 from tests.integration.agent.redis_faults.proxy import RedisProxy
 from tests.redis_server import RedisServer
 

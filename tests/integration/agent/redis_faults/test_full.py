@@ -12,13 +12,8 @@ import redis
 from sam2_agent.core.patience import Patience
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.redis_faults.disturbance import (
-    AWAY,
-    PATIENT,
-    at,
-    complaint,
-    require_clean,
-)
+from tests.integration.agent.faults import at, sentence_of
+from tests.integration.agent.redis_faults.disturbance import AWAY, PATIENT, require_clean
 from tests.toy_tracker import ToyMemory, ToyTracker
 
 STOP = 12
@@ -87,7 +82,7 @@ def test_without_any_room_the_lease_lives_and_the_annotator_is_told(
     first: dict[str, Any] = {"type": "track", "frame": 1, "states": states}
     with world.redis.client() as client:
         client.config_set("maxmemory", 1)
-        assert complaint(world, **first) == AWAY
+        assert sentence_of(world, **first) == AWAY
         report = agent.status.report()
         assert (report.ready, report.reason, report.leaseHeld) == (False, "RedisRefused", True)
         assert report.message.startswith("Redis is full")
@@ -100,7 +95,7 @@ def test_without_any_room_the_lease_lives_and_the_annotator_is_told(
         agent.stop()
         agent = world.new_toy(patience=patience, holder="pod-b").start()
         agent.wait_for(agent.status.lease_held)
-        assert complaint(world, **first) == AWAY
+        assert sentence_of(world, **first) == AWAY
         client.config_set("maxmemory", 0)
         agent.wait_for(lambda: not client.hlen(f"{PREFIX}requests"))
     assert world.run(**first)["shapes"]

@@ -18,7 +18,8 @@ from tests.cvat_standin.certificates import write_certificates
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.redis_faults.disturbance import PATIENT, at, require_clean
+from tests.integration.agent.faults import at
+from tests.integration.agent.redis_faults.disturbance import PATIENT, require_clean
 from tests.integration.agent.test_store import ONE, opened, token_of
 from tests.redis_server import RedisServer, free_port
 
