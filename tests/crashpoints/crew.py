@@ -131,5 +131,5 @@ def _surely(
     """A run that breaks the harness is a failure, and the others go on."""
     try:
         return do(on, each, expected)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  (its traceback is the outcome)
         return Outcome(str(each), fault_table.Verdict(), (traceback.format_exc(),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,20 @@ _REFUSALS_BY_CODE = {
     "BUSY": "Redis is busy with somebody's script; the agent waits for its end.",
 }
 
+_OF_PIPELINE = " of pipeline caused error: "
+"""redis-py puts the command and this before what Redis said of one command of several."""
+
+_CODE = re.compile(r"[('\"]*([A-Z]+)\b")
+"""Redis' errors begin with a code."""
+
 
 def refusal(error: RedisError) -> str:
     """Say in a sentence what Redis refused and what to do; never with its own words, which may quote data."""
     for kind, sentence in _REFUSALS.items():
         if isinstance(error, kind):
             return sentence
-    code = str(error).split(" ", 1)[0]
+    found = _CODE.match(str(error).rpartition(_OF_PIPELINE)[2])
+    code = found[1] if found else "no code"
     return _REFUSALS_BY_CODE.get(code, f"Redis refused a command ({code}); see its log.")
 
 

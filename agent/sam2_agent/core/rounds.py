@@ -112,6 +112,8 @@ class Rounds:
             ]
             for place, data in zip(pending, await self._store.publish(token, publications), strict=True):
                 standing[place] = self._survivors.read_answer(tracks[place], tracks[place].todo[0], data)
+                if standing[place] is None and data == records[place]:
+                    raise ValueError("the agent cannot read an answer that it wrote")
         return [answer for answer in standing if answer is not None]
 
     def _take(self, track: Progress, answer: Answer, memory: Memory) -> _Taken:

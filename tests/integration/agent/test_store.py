@@ -244,6 +244,16 @@ async def test_a_replica_is_told_apart_from_other_refusals(redis_server: RedisSe
             client.replicaof("NO", "ONE")
 
 
+async def test_a_refusal_of_one_read_of_several_names_redis_code_and_no_key(
+    redis_server: RedisServer,
+) -> None:
+    async with opened(redis_server) as store:
+        with redis_server.client() as client:
+            client.lpush(f"{PREFIX}answer:one", "not a string")
+        with pytest.raises(StoreUnavailable, match=r"^Redis refused a command \(WRONGTYPE\); see its log\.$"):
+            await store.read([OTHER, ONE])
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.core import records
 from sam2_agent.core.answering import Answering
 from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.patience import Patience
@@ -138,3 +139,14 @@ async def test_the_states_told_by_an_init_are_those_that_stand(twins: tuple[One,
 
     agent.meanwhile = ("encode", late)
     assert [await agent.answer(BEGIN, lease)] == twins_answers
+
+
+async def test_an_answer_that_its_own_agent_cannot_read_is_not_computed_for_ever(
+    twins: tuple[One, One], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, _ = twins
+    lease = await token(agent)
+    states = (await agent.answer(BEGIN, lease))["states"]
+    monkeypatch.setattr(records, "MAX_POINTS_BYTES", 4)
+    with pytest.raises(ValueError, match="cannot read an answer that it wrote"):
+        await agent.answer({"type": "track", "task": 1, "frame": 1, "states": states}, lease)
