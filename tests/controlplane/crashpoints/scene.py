@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 TRACKER = "cars"
 _AGENT, _POD = f"{TRACKER}-agent", f"{TRACKER}-agent-0"
-_CONTROLLER_SECONDS = 20.0
+_CONTROLLER_SECONDS = 60.0
 SHAPES = ("mask", "polygon")
 
 
@@ -50,10 +51,8 @@ class Scene:
 
     def delete(self) -> None:
         """Ask for the tracker's deletion."""
-        try:
+        with suppress(NotFoundError):
             self.api.call("DELETE", self._tracker)
-        except NotFoundError:
-            return
 
     def delete_by_force(self) -> None:
         """Delete the tracker whatever its finalizers say."""
@@ -74,12 +73,16 @@ class Scene:
 
     def play_kubelet(self) -> None:
         """Wait for the controllers of Kubernetes, and let the agent's pod run and serve."""
-        wait_for(self._controllers_are_done, "the StatefulSet's controller", within=_CONTROLLER_SECONDS)
-        pod = self.get(f"/api/v1/namespaces/{self.namespace}/pods/{_POD}")
-        if pod is not None and not pod.get("status", {}).get("podIP"):
+        while True:
+            wait_for(self._controllers_are_done, "the StatefulSet's controller", within=_CONTROLLER_SECONDS)
+            pod = self.get(f"/api/v1/namespaces/{self.namespace}/pods/{_POD}")
+            if pod is None or pod.get("status", {}).get("podIP"):
+                return
             path = f"/api/v1/namespaces/{self.namespace}/pods/{_POD}/status"
             body = {"status": running(self.agent.address)}
-            self.api.call("PATCH", path, body=body, content_type=MERGE)
+            with suppress(NotFoundError):  # its controller is replacing it
+                self.api.call("PATCH", path, body=body, content_type=MERGE)
+                return
 
     def _controllers_are_done(self) -> bool:
         live = self.stateful_set()

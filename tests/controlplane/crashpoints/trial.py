@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import traceback
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from tests.controlplane.crashpoints.scenarios import SCENARIOS, Point, points
+from tests.controlplane.crashpoints.verdict import Flaw
 from tests.controlplane.situations import Outcomes
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ def sample(chosen: Sequence[Point], count: int, seed: int) -> list[Point]:
 def try_and_judge(on: Bench, point: Point) -> tuple[str, Outcomes, str]:
     """Try a point; give the situation's name, what came of it, and for people what is wrong."""
     call = on.baseline(SCENARIOS[point.scenario]).calls[point.number]
-    flaws = on.try_point(point)
+    try:
+        flaws = on.try_point(point)
+    except Exception:  # noqa: BLE001 - one trial that cannot be carried through is told, and the others go on
+        flaws = [Flaw("hangs", f"the trial failed:\n{traceback.format_exc()}")]
     kinds = {flaw.kind for flaw in flaws}
     outcomes = Outcomes(converged=int(not flaws), **{kind: int(kind in kinds) for kind in _KINDS})
     told = "\n".join(f"    {flaw.kind}: {flaw.what}" for flaw in flaws)
