@@ -91,11 +91,12 @@ def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:
 
 def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: list[Manifest]) -> Manifest:
     agent = tracker.spec.agent
-    pull_policy = agent.image_pull_policy or (None if agent.image else defaults.image_pull_policy)
+    image = agent.image or defaults.image
+    default_policy = None if agent.image else defaults.image_pull_policy
     return {
         "name": "agent",
-        "image": agent.image or defaults.image,
-        **({"imagePullPolicy": pull_policy} if pull_policy else {}),
+        "image": image,
+        "imagePullPolicy": agent.image_pull_policy or default_policy or _usual_pull_policy(image),
         "env": environment.environment(tracker, function_id),
         "ports": [{"name": _HTTP, "containerPort": environment.PORT, "protocol": "TCP"}],
         # Downloading and loading a model takes minutes, an hour on a slow line; after that, liveness decides.
@@ -112,6 +113,16 @@ def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: l
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
+
+
+def _usual_pull_policy(image: str) -> str:
+    """Give what Kubernetes fills in: for the first image only, so that it would stay when the image changes.
+
+    A tag decides, with or without a digest; an image with neither has the tag latest.
+    """
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2] or ("" if digest else "latest")
+    return "Always" if tag == "latest" else "IfNotPresent"
 
 
 def _probe(path: str, *, period: int, failures: int) -> Manifest:

@@ -108,6 +108,22 @@ def test_the_users_image_comes_with_the_users_pull_policy() -> None:
     assert (theirs["image"], theirs["imagePullPolicy"]) == ("lab/agent:2", "Always")
 
 
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("agent", "Always"),
+        ("agent:latest", "Always"),
+        ("registry.lab:5000/agent", "Always"),
+        ("registry.lab:5000/agent:0.1.0", "IfNotPresent"),
+        (f"agent@sha256:{'a' * 64}", "IfNotPresent"),
+        (f"agent:latest@sha256:{'a' * 64}", "Always"),
+    ],
+)
+def test_the_pull_policy_follows_the_image(image: str, policy: str) -> None:
+    """Kubernetes fills it in for the first image, and leaves it when another follows."""
+    assert container(agent={"image": image})["imagePullPolicy"] == policy
+
+
 def test_pod_fields_pass_through() -> None:
     affinity = {
         "nodeAffinity": {
