@@ -116,6 +116,7 @@ async def _connected(
         credentials_dir=chosen.cvat_credentials_dir,
         organization=chosen.cvat_organization,
         ca_file=chosen.cvat_ca_file,
+        proxy_url=str(chosen.cvat_proxy_url) if chosen.cvat_proxy_url else None,
         on_answer=lambda: status.answered("CVAT"),
     )
     try:

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     cvat_organization: Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]*$")] = ""
     cvat_credentials_dir: Folder
     cvat_ca_file: ReadableFile | None = None
+    cvat_proxy_url: HttpUrl | None = None
     function_id: Annotated[int, Field(ge=0)]
     agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
     shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon", "rectangle"})

@@ -93,6 +93,7 @@ class SourceReader:
             organization=spec.organization,
             credentials=_credentials(name, data),
             ca_pem=self._bundle(namespace, spec.ca_bundle, "spec.cvat.caBundle"),
+            proxy_url=spec.proxy_url,
         )
 
     def _state(self, tracker: Tracker) -> StateAccess:

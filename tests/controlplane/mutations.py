@@ -159,6 +159,7 @@ _CLAIMS = [{"name": name, "resourceClaimName": name} for name in ("one", "two")]
 _VALUES: dict[str, tuple[Json, Json]] = {
     r"cvat\.url": ("http://127.0.0.1:9", "http://127.0.0.1:10"),
     r"cvat\.organization": ("", "lab"),
+    r"cvat\.proxyUrl": ("http://<proxy>", "http://localhost:<proxy port>"),
     r"function\.shapeTypes": (["mask", "polygon"], ["mask"]),
     r"function\.id": ("<first function>", "<second function>"),
     r"model\.id": ("facebook/sam2.1-hiera-tiny", "facebook/sam2.1-hiera-large"),
@@ -183,7 +184,7 @@ _FILLED: dict[str, Json] = {
     r"cvat": {"credentialsSecretRef": {"name": "one"}},
     r"model\.cache": {"ephemeral": {}},
     r"valueFrom": {"secretKeyRef": _KEY},
-    r"tolerations\[\]": {"key": "one"},
+    r"tolerations\[\]": {"key": "one", "effect": "NoExecute"},
     r"resourceClaims\[\]": {"name": "one", "resourceClaimName": "one"},
     r"matchExpressions\[\]": _REQUIREMENT,
     r"matchFields\[\]": {**_REQUIREMENT, "key": "metadata.name"},

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from cvat_sdk.api_client import ApiClient, Configuration
@@ -33,7 +35,8 @@ class CVATClient:
     """Blocking calls; use it from threads.
 
     The credentials are read again when their files change and when CVAT refuses them.  `on_answer` is called,
-    in whatever thread, whenever CVAT answered a call as it should.
+    in whatever thread, whenever CVAT answered a call as it should.  Without `proxy_url` the environment says
+    whether there is a proxy (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class CVATClient:
         organization: str,
         ca_file: Path | None,
         on_answer: Callable[[], None],
+        proxy_url: str | None = None,
         silence: float = READ_SECONDS,
     ) -> None:
         self._url = url.rstrip("/")
         self._credentials_dir = credentials_dir
         self._organization = organization
         self._ca_file = ca_file
+        self._proxy_url = proxy_url or _environments_proxy(self._url)
         self.on_answer = on_answer
         self._silence = silence
         self._lock = threading.Lock()
@@ -133,6 +138,9 @@ class CVATClient:
         configuration = Configuration(
             host=self._url, ssl_ca_cert=str(self._ca_file) if self._ca_file else None
         )
+        configuration.proxy = self._proxy_url
+        if self._proxy_url and urlsplit(self._proxy_url).username:
+            configuration.proxy_headers = _login(self._proxy_url)
         # Whoever calls does the retrying; and a redirect, which makes GET of POST, means a wrong address.
         configuration.retries = urllib3.Retry(total=0, raise_on_redirect=False)
         client = ApiClient(configuration)
@@ -182,3 +190,15 @@ class CVATClient:
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise unreachable(self._url, why(error)) from error
         return response
+
+
+def _environments_proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL; the SDK does not ask it."""
+    target = urlsplit(url)
+    return None if proxy_bypass(target.hostname or "") else getproxies().get(target.scheme)
+
+
+def _login(proxy_url: str) -> dict[str, str]:
+    parts = urlsplit(proxy_url)
+    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return dict(urllib3.make_headers(proxy_basic_auth=login))

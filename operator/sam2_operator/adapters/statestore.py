@@ -9,29 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ssl
-from collections import OrderedDict
-from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from sam2_operator.adapters.tls import tls_context
+from sam2_operator.adapters.redis_clients import RedisClients
 from sam2_operator.core.naming import key_prefix, state_user
 from sam2_operator.core.observed import StateAccess
-from sam2_operator.errors import StateStoreError, StateStoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SECONDS = 5.0
 _SCAN_COUNT = 500
-_MAX_CLIENTS = 256
 
 COMMANDS = (
     *("get", "set", "del", "incr", "pttl", "pexpire", "getex"),
@@ -61,7 +52,7 @@ class RedisStateStore:
     def __init__(self, administrator: Administrator | None) -> None:
         self._administrator = administrator
         self._canonical_rules: str | None = None
-        self._clients = _Clients()
+        self._clients = RedisClients()
 
     def managed(self, uid: str) -> StateAccess | None:
         """Give a tracker's own access to the Redis installed with the operator; None if there is none."""
@@ -141,81 +132,6 @@ class RedisStateStore:
         return StateAccess(url, administrator.ca_pem())
 
 
-class _Clients:
-    """A client for each access, with its pool of connections; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._clients: OrderedDict[StateAccess, redis.Redis] = OrderedDict()
-
-    @contextmanager
-    def connected(self, access: StateAccess) -> Iterator[redis.Redis]:
-        """Lend a client and translate what goes wrong."""
-        client = self._of(access)
-        where = _without_login(access.url)
-        try:
-            yield client
-        except redis.BusyLoadingError as error:
-            raise StateStoreError(f"Redis at {where} is loading its data; it is tried again.") from error
-        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-            raise StateStoreRefusedError(
-                f"Redis at {where} refuses the user or password: {error}. Correct the URL in the Secret."
-            ) from error
-        except redis.ResponseError as error:
-            raise StateStoreRefusedError(f"Redis at {where} refuses: {error}.") from error
-        except (redis.RedisError, OSError, ssl.SSLError) as error:
-            raise StateStoreError(
-                f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
-                "policies."
-            ) from error
-
-    def close(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            clients, self._clients = self._clients, OrderedDict()
-        for client in clients.values():
-            client.close()
-
-    def _of(self, access: StateAccess) -> redis.Redis:
-        """Give the client of an access; the least recently used are closed when there are many."""
-        with self._lock:
-            client = self._clients.pop(access, None) or _client(access)
-            self._clients[access] = client
-            surplus = [self._clients.popitem(last=False)[1]] if len(self._clients) > _MAX_CLIENTS else []
-        for old in surplus:
-            old.close()
-        return client
-
-
-def _client(access: StateAccess) -> redis.Redis:
-    options: dict[str, Any] = {}
-    if access.ca_pem:
-        tls_context(access.ca_pem)  # a bundle that cannot be read is told as such
-        if not access.url.startswith("rediss://"):
-            raise StateStoreError(
-                "There are certificates for Redis, but its URL is without TLS: begin it with rediss://, or "
-                "remove the certificates."
-            )
-        options = {"ssl_ca_data": access.ca_pem}
-    try:
-        client = redis.Redis.from_url(
-            access.url,
-            decode_responses=True,
-            socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            retry=Retry(
-                NoBackoff(), 1
-            ),  # for a kept connection that broke meanwhile; the rest is the driver's
-            **options,
-        )
-        client.connection_pool.make_connection()  # connects to nothing yet, but reads all of the URL
-    except (ValueError, TypeError) as error:
-        raise StateStoreError(
-            "The URL of Redis is none: it must be redis:// or rediss://, a host, and no unknown options."
-        ) from error
-    return client
-
-
 def _acl(client: Any, *arguments: str) -> Any:
     return client.execute_command("ACL", *arguments)
 
@@ -266,8 +182,3 @@ def _with_login(url: str, user: str, password: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
-
-
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

@@ -45,6 +45,16 @@ class CvatSpec(ApiModel):
     ca_bundle: CABundle | None = Field(
         None, description="Certificates that sign CVAT's own, if they are not publicly trusted."
     )
+    proxy_url: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        None,
+        description="HTTP proxy through which the operator and the agent reach this CVAT, e.g. "
+        "http://proxy.example:3128; nothing else goes through it. Default: what HTTP_PROXY, HTTPS_PROXY and "
+        "NO_PROXY say in the environment of each.",
+        json_schema_extra=url_rules(
+            ("http",),
+            "a proxy that wants a login is set by HTTPS_PROXY, of agents in spec.agent.env from a Secret",
+        ),
+    )
 
 
 class FunctionSpec(ApiModel):

@@ -36,6 +36,7 @@ def environment(tracker: Tracker, function_id: int) -> list[dict[str, Any]]:
         "CVAT_ORGANIZATION": spec.cvat.organization or None,
         "CVAT_CREDENTIALS_DIR": _CVAT,
         "CVAT_CA_FILE": _file(_CVAT_CA, spec.cvat.ca_bundle),
+        "CVAT_PROXY_URL": spec.cvat.proxy_url,
         "FUNCTION_ID": str(function_id),
         "AGENT_ID": naming.agent_id(uid, function_id),
         "SHAPE_TYPES": ",".join(spec.function.shape_types),

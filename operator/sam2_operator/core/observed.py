@@ -41,6 +41,8 @@ class CvatAccess:
     organization: str
     credentials: TokenCredentials | PasswordCredentials
     ca_pem: str | None = field(default=None, repr=False)
+    proxy_url: str | None = None
+    """The proxy to use; None for that of the operator's environment, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)

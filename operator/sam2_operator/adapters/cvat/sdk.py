@@ -194,9 +194,7 @@ class SdkSession:
         configuration = Configuration(host=access.url.rstrip("/"))
         client = ApiClient(configuration)
         try:
-            client.rest_client.pool_manager = connection_pools(
-                access.url, access.ca_pem, self._clock.monotonic
-            )
+            client.rest_client.pool_manager = connection_pools(access, self._clock.monotonic)
         except InvalidCertificatesError as error:
             raise CvatTrustError(str(error)) from error
         client.default_headers["X-Organization"] = access.organization

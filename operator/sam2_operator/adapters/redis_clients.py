@@ -1,0 +1,157 @@
+"""Clients of Redis, kept and shared; what goes wrong with them as sentences.
+
+A URL may come from a Secret that a user wrote: it must not make the operator open files or sockets of its
+own, nor tell what an address answers that is no Redis.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import OrderedDict
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sam2_operator.adapters.guarded import ForbiddenAddressError, addresses_of, require_allowed
+from sam2_operator.adapters.tls import tls_context
+from sam2_operator.errors import StateStoreError, StateStoreRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sam2_operator.core.observed import StateAccess
+
+_SECONDS = 5.0
+_MAX_CLIENTS = 256
+_SCHEMES = frozenset({"redis", "rediss"})
+_OPTIONS = frozenset({"db", "protocol", "ssl_cert_reqs", "ssl_check_hostname"})
+"""Of a URL's query; others name files, or replace what is set here."""
+
+
+class RedisClients:
+    """A client for each access, with its pool of connections; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._clients: OrderedDict[StateAccess, redis.Redis] = OrderedDict()
+
+    @contextmanager
+    def connected(self, access: StateAccess) -> Iterator[redis.Redis]:
+        """Lend a client and translate what goes wrong."""
+        client = self._of(access)
+        where = _without_login(access.url)
+        try:
+            yield client
+        except redis.BusyLoadingError as error:
+            raise StateStoreError(f"Redis at {where} is loading its data; it is tried again.") from error
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            raise StateStoreRefusedError(
+                f"Redis at {where} refuses the user or password: {error}. Correct the URL in the Secret."
+            ) from error
+        except redis.ResponseError as error:
+            raise StateStoreRefusedError(f"Redis at {where} refuses: {error}.") from error
+        except ForbiddenAddressError as error:
+            raise StateStoreError(f"Redis cannot be used: {error}.") from error
+        except redis.exceptions.InvalidResponse as error:
+            # Its text quotes what came, which is not Redis's.
+            raise StateStoreError(f"What answers at {where} is not Redis: correct its URL.") from error
+        except (redis.RedisError, OSError, ssl.SSLError) as error:
+            raise StateStoreError(
+                f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
+                "policies."
+            ) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            clients, self._clients = self._clients, OrderedDict()
+        for client in clients.values():
+            client.close()
+
+    def _of(self, access: StateAccess) -> redis.Redis:
+        """Give the client of an access; the least recently used are closed when there are many."""
+        with self._lock:
+            client = self._clients.pop(access, None) or _client(access)
+            self._clients[access] = client
+            surplus = [self._clients.popitem(last=False)[1]] if len(self._clients) > _MAX_CLIENTS else []
+        for old in surplus:
+            old.close()
+        return client
+
+
+def _client(access: StateAccess) -> redis.Redis:
+    options: dict[str, Any] = {}
+    if access.ca_pem:
+        tls_context(access.ca_pem)  # a bundle that cannot be read is told as such
+        if not access.url.startswith("rediss://"):
+            raise StateStoreError(
+                "There are certificates for Redis, but its URL is without TLS: begin it with rediss://, or "
+                "remove the certificates."
+            )
+        options = {"ssl_ca_data": access.ca_pem}
+    try:
+        _require_plain(access.url)
+        client = redis.Redis.from_url(
+            access.url,
+            decode_responses=True,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            retry=Retry(
+                NoBackoff(), 1
+            ),  # for a kept connection that broke meanwhile; the rest is the driver's
+            **options,
+        )
+        pool = client.connection_pool
+        pool.connection_class = _GUARDED[pool.connection_class]
+        pool.make_connection()  # connects to nothing yet, but reads all of the URL
+    except (ValueError, TypeError) as error:
+        raise StateStoreError(
+            "The URL of Redis is none: it must be redis:// or rediss://, a host, and no unknown options."
+        ) from error
+    return client
+
+
+def _require_plain(url: str) -> None:
+    """Refuse a URL that reaches into the operator's own container; raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or {name for name, _ in parse_qsl(parts.query)} - _OPTIONS:
+        raise ValueError(parts.scheme)
+
+
+class _GuardedConnection(redis.Connection):
+    def _connect(self) -> Any:
+        return _checked(self, super()._connect)
+
+
+class _GuardedTLSConnection(redis.SSLConnection):
+    def _connect(self) -> Any:
+        return _checked(self, super()._connect)
+
+
+_GUARDED: dict[Any, Any] = {
+    redis.Connection: _GuardedConnection,
+    redis.SSLConnection: _GuardedTLSConnection,
+}
+
+
+def _checked(connection: Any, connect: Callable[[], socket.socket]) -> socket.socket:
+    """Connect, if it may be; before a byte is sent (see `guarded`)."""
+    require_allowed(connection.host, addresses_of(connection.host, connection.port))
+    connected = connect()
+    try:
+        require_allowed(connection.host, [str(connected.getpeername()[0])])
+    except (ForbiddenAddressError, OSError):
+        connected.close()
+        raise
+    return connected
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
