@@ -143,7 +143,9 @@ class Driver:
             log.warning("%s/%s: %s", *key, error)
         except Exception:
             log.exception("%s/%s: reconciling failed", *key)
-        self.observe(result, loop.time() - started)
+        seconds = loop.time() - started
+        log.debug("%s/%s: %s after %.4f s", *key, result, seconds)
+        self.observe(result, seconds)
         if outcome is not None:
             (self._ready.add if outcome.ready else self._ready.discard)(key)
         return outcome
