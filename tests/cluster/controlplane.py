@@ -89,6 +89,7 @@ class ControlPlane:
 
     Attributes:
         inside: the process whose namespaces it runs in; None for this machine's own.
+        client_rate: how many requests a second the controllers and the scheduler may make, if not their default.
     """
 
     folder: Path
@@ -96,6 +97,7 @@ class ControlPlane:
     address: str = "127.0.0.1"
     inside: str | None = None
     ports: Ports = field(default_factory=Ports)
+    client_rate: int | None = None
 
     @property
     def files(self) -> Files:
@@ -231,6 +233,11 @@ class ControlPlane:
             f"--authorization-kubeconfig={kubeconfig}",
             "--bind-address=127.0.0.1",
             "--leader-elect=false",
+            *(
+                (f"--kube-api-qps={self.client_rate}", f"--kube-api-burst={self.client_rate}")
+                if self.client_rate
+                else ()
+            ),
         ]
         if name == "kube-scheduler":
             return [*common, f"--secure-port={self.ports.scheduler}"]
