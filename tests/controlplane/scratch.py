@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TRACKER = "cars"
 _GROWING = "growing"
-_CONVERGES_SECONDS = 30.0
+_CONVERGES_SECONDS = 60.0
 _STABLE_ROUNDS = 3
 
 
@@ -67,10 +67,11 @@ class Scratch(AbstractContextManager["Scratch"]):
             if function.id in self._given or function.id not in self._others:
                 self.cvat.forget_function(function.id)
 
-    def apply(self, spec: dict[str, Any]) -> None:
+    def apply(self, spec: dict[str, Any], *, dry_run: bool = False) -> None:
         """Make or replace the tracker by one of a spec, laid over the least that a tracker needs.
 
         Not by a server-side apply, which leaves null where the last field of an object goes.
+        A dry run only asks whether the API server would take it.
 
         Raises:
             InvalidObjectError: the API server refuses it.
@@ -91,7 +92,7 @@ class Scratch(AbstractContextManager["Scratch"]):
             "metadata": metadata,
             "spec": json.loads(text),
         }
-        query = {"fieldValidation": "Strict"}
+        query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         if live is None:
             self.api.call("POST", self._tracker.removesuffix(f"/{TRACKER}"), query=query, body=manifest)
         else:
