@@ -18,9 +18,10 @@ from sam2_operator.core.conditions import agent_finding, function_finding, ready
 from sam2_operator.core.explain import explain
 from sam2_operator.core.observed import Manifest, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
+from sam2_operator.core.registration import is_right
 from sam2_operator.core.workload import RESTART_ANNOTATION
 from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
-from sam2_operator.registrar import Registered, Registrar, problem_of
+from sam2_operator.registrar import Registered, Registrar, desired, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +97,12 @@ class Reconciler:
         if changed:
             children = self._observe(tracker)
         status = self._tidied(registered, sources, children.workload)
-        function = function_finding(status.function_id, registered.problem, status.duplicate_function_ids)
+        function = function_finding(
+            status.function_id,
+            registered.problem,
+            status.duplicate_function_ids,
+            wanted=is_right(status, tracker.spec.function.id, desired(tracker)),
+        )
         state = state_finding(state_problem)
         suspended, pod = tracker.spec.suspend, children.workload.pod
         agent = agent_finding(refused or explain(children.workload), suspended=suspended)

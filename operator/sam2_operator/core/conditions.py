@@ -7,6 +7,7 @@ out, they are Unknown, and an agent that serves stays Ready.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sam2_operator.core.observed import ConditionStatus, Problem
 
 MAX_MESSAGE = 2048
+MAX_REASON = 128
+
+_NOT_IN_A_WORD = re.compile(r"[^A-Za-z0-9_]|^[^A-Za-z]+")
 
 UNDECIDED_REASONS = frozenset({"CVATUnreachable", "NotCVAT", "RateLimited", "CredentialsRefused"})
 """Problems that leave open whether the function is there."""
@@ -36,12 +40,16 @@ class Finding:
 
 
 def function_finding(
-    function_id: int | None, problem: Problem | None, duplicates: Iterable[int], *, detail: str = ""
+    function_id: int | None, problem: Problem | None, duplicates: Iterable[int], *, wanted: bool = True
 ) -> Finding:
-    """Tell about the function in CVAT."""
+    """Tell about the function in CVAT.
+
+    Where CVAT cannot be asked, a function that was there may still be; but only one that is `wanted`, such as
+    the spec now asks for: the agent that serves another one does not make the tracker ready.
+    """
     kind: Literal["FunctionRegistered"] = "FunctionRegistered"
     if problem is not None:
-        known = function_id is not None and problem.reason in UNDECIDED_REASONS
+        known = function_id is not None and wanted and problem.reason in UNDECIDED_REASONS
         return Finding(kind, "Unknown" if known else "False", problem.reason, problem.message)
     extra = ", ".join(str(each) for each in duplicates)
     if extra:
@@ -52,7 +60,7 @@ def function_finding(
             f"Function {function_id} is served. CVAT has others that look like it and cannot be proven to be "
             f"this tracker's: {extra}. Delete them in CVAT unless somebody else made them.",
         )
-    return Finding(kind, "True", "Registered", f"Function {function_id} is registered in CVAT{detail}.")
+    return Finding(kind, "True", "Registered", f"Function {function_id} is registered in CVAT.")
 
 
 def state_finding(problem: Problem | None) -> Finding:
@@ -102,8 +110,21 @@ def conditions(
                 status=finding.status,
                 observed_generation=generation,
                 last_transition_time=since,
-                reason=finding.reason,
-                message=finding.message[:MAX_MESSAGE],
+                reason=word(finding.reason),
+                message=sentence(finding.message),
             )
         )
     return result
+
+
+def word(reason: str) -> str:
+    """Give a reason that the API server takes: an agent or a kubelet may say anything."""
+    return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON] or "Unknown"
+
+
+def sentence(words: str) -> str:
+    """End with a full stop what somebody else said, and cut what is too long."""
+    words = words.strip() or "Nothing more is known"
+    if len(words) > MAX_MESSAGE:
+        return f"{words[: MAX_MESSAGE - 4].rstrip()} ..."
+    return words if words.endswith((".", "!", "?")) else f"{words}."

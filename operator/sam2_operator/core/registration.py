@@ -39,6 +39,7 @@ from sam2_operator.core.timestamps import parse, text
 if TYPE_CHECKING:
     from sam2_operator.core.functions import (
         Decision,
+        Fields,
         Surroundings,
         View,
     )
@@ -56,7 +57,7 @@ def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
 def decide(view: View) -> Decision:
     """Say what to do next."""
     pending = view.status.registration
-    if pending is None and view.current is not None and _is_right(view):
+    if pending is None and view.current is not None and is_right(view.status, view.adopt_id, view.desired):
         return Keep(view.current)
     if view.around is None:
         return LookAround()
@@ -82,14 +83,14 @@ def _begin(view: View, around: Surroundings) -> Decision:
     return Register(_intent(view, user, max(highest, status.function_id or 0)))
 
 
-def _is_right(view: View) -> bool:
+def is_right(status: TrackerStatus, adopt_id: int | None, desired: Fields) -> bool:
     """Whether the function recorded is the one that is wanted."""
-    status, record = view.status, view.status.function
+    record = status.function
     if record is None or status.function_id is None:
         return False
-    if view.adopt_id is not None:
-        return record.adopted and status.function_id == view.adopt_id
-    return not record.adopted and fields_of(record) == view.desired
+    if adopt_id is not None:
+        return record.adopted and status.function_id == adopt_id
+    return not record.adopted and fields_of(record) == desired
 
 
 def registered(status: TrackerStatus, intent: Registration, function_id: int) -> TrackerStatus:

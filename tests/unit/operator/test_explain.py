@@ -115,6 +115,30 @@ def test_an_unknown_function_is_false_until_there_was_one() -> None:
     assert function_finding(None, LATE, []).status == "False"
 
 
+def test_an_unknown_function_that_is_not_the_one_wanted_now_makes_nothing_ready() -> None:
+    unasked = function_finding(7, LATE, [], wanted=False)
+    assert unasked.status == "False"
+    _, state, agent = FINE
+    told = ready_finding(unasked, state, agent, suspended=False)
+    assert (told.status, told.reason) == ("False", "CVATUnreachable")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "told"),
+    [
+        ("", "", ("Unknown", "Nothing more is known.")),
+        ("out of memory!", "No more", ("outofmemory", "No more.")),
+        ("9Lives", "  Why?\n", ("Lives", "Why?")),
+        ("X" * 300, "y" * 9000, ("X" * 128, f"{'y' * 2044} ...")),
+    ],
+)
+def test_whatever_an_agent_says_the_api_server_takes_it(
+    reason: str, message: str, told: tuple[str, str]
+) -> None:
+    (condition,) = conditions([Finding("Ready", "False", reason, message)], [], 1, NOW)
+    assert (condition.reason, condition.message) == told
+
+
 def test_suspended_is_not_ready_whatever_else_holds() -> None:
     function, state, agent = FINE
     assert ready_finding(function, state, agent, suspended=True).reason == "Suspended"
