@@ -13,12 +13,15 @@ from cryptography.x509.oid import NameOID
 
 from tests.cvat_standin.server import TlsFiles
 
+BEHIND_PROXY = "cvat.test"
+"""A name of the server that no DNS knows, for tests in which only a proxy reaches it."""
+
 _BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 _END = _BEGIN + timedelta(days=36_500)
 
 
 def write_certificates(folder: Path) -> tuple[Path, TlsFiles]:
-    """Write an authority's certificate, and a server's for 127.0.0.1 and localhost; return where they are."""
+    """Write an authority's certificate, and a server's; return where they are."""
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("Test authority")
     authority = (
@@ -28,7 +31,8 @@ def write_certificates(folder: Path) -> tuple[Path, TlsFiles]:
         .sign(authority_key, hashes.SHA256())
     )
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    names = [x509.DNSName(name) for name in ("localhost", BEHIND_PROXY)]
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *names]
     server = (
         _builder(_name("CVAT stand-in"), authority_name, server_key)
         .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
