@@ -64,7 +64,7 @@ def http_proxy(hosts: Mapping[str, tuple[str, int]], login: str | None = None) -
                         self.wfile.write(piece)
                 self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = _forward  # noqa: N815 - what the base class looks for
+        do_GET = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815 - what the base class looks for
 
         def _upstream(self, host: str, port: int) -> socket.socket | None:
             """Connect to where the host is, or answer why not."""

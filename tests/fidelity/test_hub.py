@@ -8,12 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
+import huggingface_hub
 import huggingface_hub.utils
 import pytest
 
 from sam2_agent.adapters.sam2_hub import HubModel, fetch
 from sam2_agent.errors import ModelNotFound
+from tests.http_proxy import http_proxy
 
 MODEL = "facebook/sam2.1-hiera-tiny"
 FILE = "sam2.1_hiera_tiny.pt"
@@ -82,6 +85,22 @@ def test_a_model_is_downloaded_once_and_then_found_without_the_hub(hub: str, tmp
     assert path.name == FILE
     assert path.read_bytes() == CONTENT
     assert fetch(HubModel(MODEL, "main", cache_dir=tmp_path), endpoint="http://127.0.0.1:1")[1] == path
+
+
+def test_a_hub_that_only_the_environments_proxy_reaches(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = urlsplit(hub).port or 0
+    with http_proxy({"hub.test": ("127.0.0.1", port)}) as proxy:
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        huggingface_hub.close_session()  # it read the environment when it was opened
+        _, path = fetch(HubModel(MODEL, "main", cache_dir=tmp_path), endpoint=f"http://hub.test:{port}")
+    huggingface_hub.close_session()
+
+    assert path.read_bytes() == CONTENT
+    assert proxy.asked
 
 
 def test_the_token_is_sent_and_never_shown(hub: str, tmp_path: Path) -> None:
