@@ -9,6 +9,7 @@ together:
     <prefix>answer:<step>      written once
     <prefix>init:<request>:<digest>   written once; the digest is of what the request asks for
     <prefix>memory:<step>      a cache
+    <prefix>link:<step>        how to go on from a step of which only the name is known (`core.chain`)
 
 `COMMANDS` are all that it takes.
 
@@ -174,22 +175,24 @@ class RedisStore:
             for publication, found in zip(publications, standing, strict=True)
         ]
 
-    async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> None:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
         What goes goes first: where Redis is almost full, its room is needed.
         """
         pipeline = self._client.pipeline(transaction=False)
         if gone:
             pipeline.delete(*(self._name(Key("memory", name)) for name in gone))
-        for name, data in memories.items():
-            pipeline.set(self._name(Key("memory", name)), data, px=self._memory_ms)
+        for key, data in records.items():
+            pipeline.set(self._name(key), data, px=self._life(key))
         for key in used:
             pipeline.pexpire(self._name(key), self._life(key))
         for name in gone:
             self._memories.pop(name, None)
         self._know(used)
-        self._know(Key("memory", name) for name in memories)  # before asking: a failure may come too late
+        self._know(records)  # before asking: a failure may come too late
         await self._ask(pipeline.execute())
 
     def _know(self, keys: Iterable[Key]) -> None:

@@ -1,9 +1,11 @@
-"""Writing memories to Redis after the answer is out.
+"""When memories are written to Redis: behind the answers, or before them.
 
-Memory is large and only a cache: an agent that dies before it is written leaves a few steps to compute again.
-So no answer waits for it, and it is at most two steps late, one being written and one waiting: where Redis is
-slower than that, the waiting one is dropped.  What it was to remove is removed with the next, so that Redis
-holds no more memories of a track than are read.
+Behind, where frames can be fetched again: memory is large and only a cache then; an agent that dies before it
+is written leaves a few steps to compute again.  So no answer waits for it, and it is at most two steps late,
+one being written and one waiting: where Redis is slower than that, the waiting one is dropped.  What it was to
+remove is removed with the next, so that Redis holds no more memories of a track than are read.
+
+Ahead, where they cannot: what an answer promises to go on with must be there before it is out.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from sam2_agent.core.ports import Compute, Events, Key, Store
 from sam2_agent.core.records import dump_memory
@@ -33,6 +36,34 @@ class Aftermath:
     memories: Sequence[tuple[str, Memory]]
     used: Sequence[Key]
     gone: Sequence[str]
+    links: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Keeping(Protocol):
+    """Has what steps leave written."""
+
+    async def before(self, aftermath: Aftermath) -> None:
+        """Called before the answers are published; may raise `Unavailable`."""
+
+    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
+        """Called when the answers stand; `more` where the request goes on with further steps."""
+
+
+class WriteAhead:
+    """Writes before the answers."""
+
+    def __init__(self, store: Store, tracker: Tracker, compute: Compute) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._compute = compute
+
+    async def before(self, aftermath: Aftermath) -> None:
+        """Write; raises `Unavailable`."""
+        records = await self._compute(_dump, self._tracker, aftermath)
+        await self._store.remember(records, aftermath.used, aftermath.gone)
+
+    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
+        """All is written."""
 
 
 class WriteBehind:
@@ -45,6 +76,16 @@ class WriteBehind:
         self._events = events
         self._waiting: asyncio.Queue[Aftermath] = asyncio.Queue(maxsize=1)
         self._owed: deque[str] = deque(maxlen=OWED_AT_MOST)
+
+    async def before(self, aftermath: Aftermath) -> None:
+        """Nothing is written before the answers."""
+
+    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
+        """Have this written soon; only where more steps follow it waits for what is being written."""
+        if more:
+            await self.put(aftermath)
+        else:
+            self.put_now(aftermath)
 
     def put_now(self, aftermath: Aftermath) -> None:
         """Have this written soon, instead of what is still waiting."""
@@ -70,8 +111,8 @@ class WriteBehind:
             gone = [*self._owed, *aftermath.gone]
             self._owed.clear()
             try:
-                memories = await self._compute(self._dump, aftermath.memories)
-                await self._store.remember(memories, aftermath.used, gone)
+                records = await self._compute(_dump, self._tracker, aftermath)
+                await self._store.remember(records, aftermath.used, gone)
             except Unavailable as trouble:
                 self._owed.extend(gone)
                 self._events.unavailable(trouble.reason)
@@ -80,9 +121,12 @@ class WriteBehind:
             finally:
                 self._waiting.task_done()
 
-    def _dump(self, memories: Sequence[tuple[str, Memory]]) -> dict[str, bytes]:
-        fingerprint = self._tracker.fingerprint
-        return {
-            name: dump_memory(self._tracker.dump_memory(memory), name, fingerprint)
-            for name, memory in memories
-        }
+
+def _dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
+    """Write the records; in the model's thread, for memory may live on a GPU."""
+    fingerprint = tracker.fingerprint
+    records = {
+        Key("memory", name): dump_memory(tracker.dump_memory(memory), name, fingerprint)
+        for name, memory in aftermath.memories
+    }
+    return records | {Key("link", name): link for name, link in aftermath.links.items()}

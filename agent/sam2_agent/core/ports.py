@@ -79,7 +79,7 @@ class HeldByAnother:
     left: float
 
 
-Kind: TypeAlias = Literal["answer", "memory", "init"]
+Kind: TypeAlias = Literal["answer", "memory", "link", "init"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +135,12 @@ class Store(Protocol):
         Raises `LeaseLost`.
         """
 
-    async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> None:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
-        Needs no lease and is not done in one piece: a memory is a cache that any valid computation may write.
+        Needs no lease and is not done in one piece: they are what any valid computation would write.
         """
 
 

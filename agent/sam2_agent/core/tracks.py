@@ -77,8 +77,8 @@ class Tracks:
         while late := [track for track in late if track.todo]:
             if any(len(track.todo) > 1 for track in late):
                 self._require_time(give_up_at)
-            frame = min(late, key=lambda track: track.todo[0]).next_frame
-            await self._rounds.advance([track for track in late if track.next_frame == frame], token)
+            picture = min(late, key=lambda track: track.todo[0]).next_picture
+            await self._rounds.advance([track for track in late if track.next_picture == picture], token)
         return [answer for steps in wanted if (answer := tracks[steps.name(steps.last)].newest)]
 
     async def _plan(self, tracks: Sequence[Progress], give_up_at: float) -> None:
