@@ -35,9 +35,9 @@ test: setup ## everything that CI checks: lint, unit, integration, control plane
 test-full: setup ## every fault at every point, and a table of what became of the tracks: about an hour (SHARD=i/n for a part)
 	@hack/test-full.sh
 
-test-fast: setup ## the inner loop: no cluster, three to four minutes on two cores
+test-fast: setup ## the inner loop: no cluster, about two minutes on two cores
 	$(STEP) "helm" python -m tests.cluster build helm
-	$(STEP) "unit and integration tests" python -m pytest -q -m "not controlplane and not e2e and not slow and not gpu"
+	$(STEP) "unit and integration tests" python -m pytest -q -n 2 --dist loadfile -m "not controlplane and not e2e and not slow and not gpu"
 
 lint: setup ## formatting, names, types, layers, generated files, chart
 	@hack/lint.sh

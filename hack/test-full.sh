@@ -17,7 +17,7 @@ step() { hack/step.sh "$@" || failed=1; }
 
 if [ "$part" = 1 ]; then
   step "helm" python -m tests.cluster build helm
-  step "unit, integration and fidelity tests" python -m pytest -q -m "not controlplane and not e2e and not gpu"
+  step "unit, integration and fidelity tests" python -m pytest -q -n 2 --dist loadfile -m "not controlplane and not e2e and not gpu"
 fi
 step "simulation: $seeds seeds" python -m tests.simulation --scenario everything --first $(((part - 1) * seeds)) --seeds "$seeds"
 step "simulation, two at once: $pairs seeds" python -m tests.simulation --scenario two-at-once --first $(((part - 1) * pairs)) --seeds "$pairs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -16,6 +17,9 @@ import pytest
 import redis
 
 START_SECONDS = 20.0
+
+PORTS = range(12_000, 32_000)
+"""Below those that Linux gives to outgoing connections."""
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0")
 """Options of a server whose data survive a crash, but for its last second."""
@@ -108,10 +112,14 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port that nobody listens on now, and that no connection is given by chance while a server is down."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
 
 

@@ -6,23 +6,29 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import random
+import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import kopf
 from pydantic import ValidationError
 
-from sam2_operator import commands, handlers, wiring
+from sam2_operator import commands, wiring
 from sam2_operator.adapters.metrics import OperatorMetrics
-from sam2_operator.driver import Driver, Pace
+from sam2_operator.driver import Driver
 from sam2_operator.errors import OperatorError
+from sam2_operator.pace import Pace
 from sam2_operator.server import serving
 from sam2_operator.settings import Settings
+from sam2_operator.watches import Watches
 
 log = logging.getLogger("sam2_operator")
 
 EXIT_USAGE = 64
+_END_SECONDS = 15.0
+"""How long reconciles that run may take to end: with all the rest less than the 30 of a pod."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,38 +48,47 @@ class JsonFormatter(logging.Formatter):
 
 
 async def operate(settings: Settings) -> None:
-    """Reconcile until the process is told to stop."""
+    """Reconcile until the process is told to stop; then end what runs, within what a pod is given for it."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
     metrics = OperatorMetrics()
     api = wiring.connect(settings.workers)
     world, kube = wiring.outside(settings, api, metrics)
     reconciler = wiring.reconciler(settings, world, kube.instance)
-    with ThreadPoolExecutor(settings.workers, thread_name_prefix="reconcile") as executor:
-        driver = Driver(
-            reconcile=reconciler.reconcile,
-            serves=lambda pod: (report := world.agents.report(pod)) is not None and report.ready,
-            names=kube.names,
-            observe=metrics.observe,
-            executor=executor,
-            pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),
-            random=random.Random(),  # noqa: S311 - jitter is no secret
-        )
-        async with serving(driver, metrics, settings.http_port) as port:
-            log.info("serving health and metrics on port %d", port)
-            sweep = asyncio.create_task(driver.sweep(), name="sweep")
-            try:
-                await kopf.operator(
-                    registry=handlers.registry(driver.wake),
-                    settings=handlers.settings(),
-                    standalone=True,
-                    clusterwide=not settings.namespaces,
-                    namespaces=settings.namespaces,
-                )
-            finally:
-                sweep.cancel()
-                await asyncio.gather(sweep, return_exceptions=True)
-                await driver.stop()
-                world.cvat.close()
-                world.store.close()
+    scopes = wiring.scopes(settings, kube)
+    rng = random.Random()  # noqa: S311 - jitter is no secret
+    driver = Driver(
+        reconcile=reconciler.reconcile,
+        serves=lambda pod: (report := world.agents.report(pod)) is not None and report.ready,
+        scopes=list(scopes.values()),
+        observe=metrics.observe,
+        executor=ThreadPoolExecutor(settings.workers + 1, thread_name_prefix="reconcile"),
+        workers=settings.workers,
+        pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),
+        random=rng,
+    )
+
+    def wake(namespace: str, name: str) -> None:
+        loop.call_soon_threadsafe(driver.wake, namespace, name)
+
+    watches = Watches(wake, scopes, settings.watch_silence_seconds, rng)
+    async with serving(driver, watches, metrics, settings.http_port) as port:
+        log.info("serving health and metrics on port %d", port)
+        driving = asyncio.create_task(driver.run(), name="driver")
+        told = asyncio.create_task(stopping.wait(), name="stopping")
+        watches.start()
+        await asyncio.wait({driving, told}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("ending: what runs is finished, nothing new is begun")
+        driver.stop()
+        await asyncio.to_thread(watches.stop)
+        await asyncio.wait({driving}, timeout=_END_SECONDS)
+        if driving.done():
+            driving.result()
+            world.cvat.close()
+            world.store.close()
+        told.cancel()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,10 +108,20 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "trackers":
             return commands.delete_trackers(wiring.connect(1), settings.namespaces, options.timeout)
         asyncio.run(operate(settings))
+        _leave_threads_behind()
     except OperatorError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it; a traceback would hide it
         return 1
     return 0
+
+
+def _leave_threads_behind() -> None:
+    """Exit although a thread still waits for somebody: it may be interrupted anywhere, as by a crash."""
+    if any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+        log.info("what still runs is left to the next operator")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,8 +144,11 @@ def _log_to_stderr(settings: Settings) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
-    for noisy in ("kopf", "urllib3", "kubernetes", "aiohttp"):
+    for noisy in ("urllib3", "kubernetes", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
+    if settings.log_level != "debug":
+        # It writes an error with a traceback for each try; what lasts is told in a sentence by the watches.
+        logging.getLogger("kopf").setLevel(logging.CRITICAL)
 
 
 if __name__ == "__main__":

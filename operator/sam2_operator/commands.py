@@ -6,7 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sam2_operator.adapters.kube.api import KubeApi, NotFoundError
+from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import TRACKERS
 from sam2_operator.api import PLURAL
 from sam2_operator.api.crd import custom_resource_definition

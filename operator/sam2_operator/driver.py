@@ -1,8 +1,9 @@
-"""When each tracker is reconciled: one task for each, never two reconciles of one at once.
+"""When each tracker is reconciled: by workers that take keys from a queue, a key by one worker at a time.
 
-Whatever is noticed only wakes a task; an interval reconciles without being woken, so that a lost notification
-costs time and nothing else. A sweep finds trackers that nobody told about. Liveness comes from here: it is
-the reconciles that must make progress, not the process.
+Whatever is noticed only adds a key; an interval adds it without any notice, so that a lost notification costs
+time and nothing else. A sweep finds trackers that nobody told about. Failures come back with exponential
+backoff, and whoever is woken without end is looked at ever less often. Liveness comes from here: it is the
+reconciles that must make progress, not the process; a reconcile that fails has ended, and is progress.
 """
 
 from __future__ import annotations
@@ -10,46 +11,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from sam2_operator.errors import ConflictError, KubernetesError, OperatorError
+from sam2_operator.pace import Tracked, jittered
+from sam2_operator.workqueue import Workqueue
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     from sam2_operator.core.observed import Pod
+    from sam2_operator.pace import Pace
     from sam2_operator.reconcile import Outcome
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, str]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Key: TypeAlias = tuple[str, str]
 """Namespace and name."""
-
-_JITTER = 0.1
-_FIRST_RETRY_SECONDS = 1.0
-_CALM_SECONDS = 0.3
-"""Notifications come in bursts: a task woken again waits this long, and answers them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often things are done, in seconds."""
-
-    interval: float
-    """A tracker is reconciled at least this often."""
-    agent_interval: float
-    """An agent is asked, and a tracker that is not ready is reconciled, this often."""
-    stuck: float = 300.0
-    """A reconcile this late means that the operator makes no progress."""
-
-
-@dataclass(slots=True)
-class _Driven:
-    wake: asyncio.Event
-    due: float
-    task: asyncio.Task[None] | None = None
 
 
 @dataclass(slots=True)
@@ -59,120 +42,136 @@ class Driver:
     reconcile: Callable[[str, str], Outcome]
     serves: Callable[[Pod], bool]
     """Whether an agent still says that it serves."""
-    names: Callable[[], list[Key]]
-    """All trackers."""
+    scopes: Sequence[Callable[[], Sequence[Key]]]
+    """Each lists the trackers of a part of the cluster."""
     observe: Callable[[str, float], None]
     """Takes the result and the duration in seconds of each reconcile."""
     executor: Executor
+    """With a thread for each worker and one more."""
+    workers: int
     pace: Pace
     random: random.Random
-    _driven: dict[Key, _Driven] = field(default_factory=dict)
-    _ready: set[Key] = field(default_factory=set)
-    swept: bool = False
-    """Whether all trackers there were at the start are known."""
+    problem: str | None = "The trackers have not been listed yet."
+    """Why the operator may not know all trackers."""
+    _queue: Workqueue[Key] = field(default_factory=Workqueue)
+    _tracked: dict[Key, Tracked] = field(default_factory=dict)
+    _running: dict[str, float] = field(default_factory=dict)
+    """What is done in threads, and since when."""
+    _ended: float = 0.0
+    """When a reconcile last ended."""
+
+    async def run(self) -> None:
+        """Reconcile until stopped; then wait for what runs to end."""
+        sweep = asyncio.create_task(self._sweep(), name="sweep")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self.workers):
+                    group.create_task(self._work(), name=f"worker {number}")
+        finally:
+            sweep.cancel()
+            await asyncio.gather(sweep, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._queue.close()
 
     def wake(self, namespace: str, name: str) -> None:
         """Reconcile a tracker soon."""
         key = (namespace, name)
-        driven = self._driven.get(key)
-        if driven is None:
-            loop = asyncio.get_running_loop()
-            driven = self._driven[key] = _Driven(asyncio.Event(), due=loop.time())
-            driven.task = loop.create_task(self._drive(key, driven), name=f"tracker {namespace}/{name}")
-        driven.wake.set()
-
-    async def sweep(self) -> None:
-        """Find trackers that nobody told about, again and again."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                for namespace, name in await loop.run_in_executor(self.executor, self.names):
-                    if (namespace, name) not in self._driven:
-                        self.wake(namespace, name)
-                self.swept = True
-            except KubernetesError as error:
-                log.warning("The trackers cannot be listed: %s", error)
-            await asyncio.sleep(
-                self._jittered(self.pace.interval if self.swept else self.pace.agent_interval)
-            )
-
-    async def stop(self) -> None:
-        """End all tasks; a reconcile that runs ends by itself."""
-        tasks = [driven.task for driven in self._driven.values() if driven.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            self._tracked[key] = Tracked()
+            self._queue.add(key)
+        else:
+            tracked.woken = True
+            self._queue.add_after(key, tracked.calm(self.pace))
 
     def counts(self) -> tuple[int, int]:
         """Give how many trackers there are, and how many of them are ready."""
-        return len(self._driven), len(self._ready)
+        outcomes = [tracked.outcome for tracked in self._tracked.values()]
+        return len(outcomes), sum(outcome is not None and outcome.ready for outcome in outcomes)
 
-    def overdue(self) -> str | None:
-        """Give a tracker whose reconcile is so late that the operator must be stuck."""
+    def stuck(self) -> str | None:
+        """Give what takes so long that the operator must be stuck. What fails does not: it ends."""
         now = asyncio.get_running_loop().time()
-        late = (key for key, driven in self._driven.items() if now - driven.due > self.pace.stuck)
-        return next((f"{namespace}/{name}" for namespace, name in late), None)
+        limit = self.pace.stuck if now - self._ended > self.pace.stuck else self.pace.hung
+        return next((what for what, since in self._running.items() if now - since > limit), None)
 
-    async def _drive(self, key: Key, driven: _Driven) -> None:
-        loop = asyncio.get_running_loop()
-        failures = 0
+    async def _sweep(self) -> None:
+        """Find trackers that nobody told about, again and again."""
         while True:
-            driven.wake.clear()
-            outcome = await self._once(key)
-            if outcome is not None and not outcome.exists and not driven.wake.is_set():
-                break
-            failures = failures + 1 if outcome is None else 0
-            delay = self._delay(outcome, failures)
-            driven.due = loop.time() + delay
-            await self._rest(driven, outcome, delay)
-            driven.due = loop.time()
-        self._ready.discard(key)
-        del self._driven[key]
+            problems = [problem for scope in self.scopes if (problem := await self._listed(scope))]
+            problem = " ".join(problems) or None
+            if problem is not None and problem != self.problem:
+                log.warning("%s", problem)
+            elif problem is None and self.problem is not None:
+                log.info("All trackers are known.")
+            self.problem = problem
+            rest = self.pace.interval if problem is None else self.pace.agent_interval
+            await asyncio.sleep(jittered(rest, self.random))
 
-    async def _once(self, key: Key) -> Outcome | None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        result, outcome = "error", None
+    async def _listed(self, scope: Callable[[], Sequence[Key]]) -> str | None:
         try:
-            outcome = await loop.run_in_executor(self.executor, self.reconcile, *key)
+            for namespace, name in await self._in_thread("listing trackers", scope):
+                if (namespace, name) not in self._tracked:
+                    self.wake(namespace, name)
+        except KubernetesError as error:
+            return f"The trackers cannot be listed: {error}"
+        return None
+
+    async def _work(self) -> None:
+        while (key := await self._queue.get()) is not None:
+            try:
+                await self._process(key)
+            except Exception:
+                log.exception("%s/%s: it will be tried again", *key)
+                self._queue.add_after(key, self.pace.interval)
+            finally:
+                self._queue.done(key)
+
+    async def _process(self, key: Key) -> None:
+        """Reconcile, or only ask the agent whether it still serves; and say when to come back."""
+        loop = asyncio.get_running_loop()
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return  # woken before it was found to be gone
+        pod = tracked.pod_to_ask(loop.time())
+        if pod is None or not await self._in_thread(f"asking {pod.name}", self.serves, pod):
+            tracked.begin(loop.time(), self.pace)
+            outcome = await self._reconciled(key, tracked)
+            if outcome is not None and not outcome.exists and not tracked.woken:
+                del self._tracked[key]
+                return
+            tracked.end(loop.time(), outcome, self.pace, self.random)
+        self._queue.add_after(key, tracked.rest(loop.time(), self.pace, self.random))
+
+    async def _reconciled(self, key: Key, tracked: Tracked) -> Outcome | None:
+        """Give the outcome, None for a failure."""
+        loop = asyncio.get_running_loop()
+        began, name = loop.time(), "/".join(key)
+        result, outcome, said = "error", None, ""
+        try:
+            outcome = await self._in_thread(f"the reconcile of {name}", self.reconcile, *key)
             result = "done"
         except ConflictError as error:
-            result = "conflict"
-            log.debug("%s/%s: %s", *key, error)
+            result, said = "conflict", tracked.said
+            log.debug("%s: %s", name, error)
         except OperatorError as error:
-            log.warning("%s/%s: %s", *key, error)
+            said = str(error)
+            log.log(logging.DEBUG if said == tracked.said else logging.WARNING, "%s: %s", name, said)
         except Exception:
-            log.exception("%s/%s: reconciling failed", *key)
-        seconds = loop.time() - started
-        log.debug("%s/%s: %s after %.4f s", *key, result, seconds)
-        self.observe(result, seconds)
-        if outcome is not None:
-            (self._ready.add if outcome.ready else self._ready.discard)(key)
+            log.exception("%s: reconciling failed", name)
+        if outcome is not None and tracked.said:
+            log.info("%s: it can be reconciled again", name)
+        tracked.said = said
+        self._ended = loop.time()
+        self.observe(result, self._ended - began)
         return outcome
 
-    async def _rest(self, driven: _Driven, outcome: Outcome | None, delay: float) -> None:
-        """Wait until the tracker is woken, the delay is over, or its agent no longer serves."""
+    async def _in_thread(self, what: str, call: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
-        until = loop.time() + delay
-        while (left := until - loop.time()) > 0:
-            try:
-                await asyncio.wait_for(
-                    driven.wake.wait(), min(left, self._jittered(self.pace.agent_interval))
-                )
-            except TimeoutError:
-                pod = outcome.pod if outcome is not None and outcome.ready else None
-                if pod is not None and not await loop.run_in_executor(self.executor, self.serves, pod):
-                    return
-            else:
-                await asyncio.sleep(_CALM_SECONDS)
-                return
-
-    def _delay(self, outcome: Outcome | None, failures: int) -> float:
-        if outcome is None:
-            backoff = _FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
-            return self._jittered(min(backoff, self.pace.interval))
-        usual = self.pace.interval if outcome.ready else self.pace.agent_interval
-        return self._jittered(usual if outcome.retry_seconds is None else outcome.retry_seconds)
-
-    def _jittered(self, seconds: float) -> float:
-        return seconds * self.random.uniform(1 - _JITTER, 1 + _JITTER)
+        self._running[what] = loop.time()
+        try:
+            return await loop.run_in_executor(self.executor, call, *arguments)
+        finally:
+            del self._running[what]

@@ -1,7 +1,7 @@
 """kopf, and nothing else: what happens in the cluster wakes the driver.
 
 kopf is used for its watches only. Handlers of events need no finalizers and no annotations of kopf's, so kopf
-writes nothing to the cluster. Its watches have been seen to go silent; timeouts renew them, and the driver's
+writes nothing to the cluster. Its watches have been seen to go silent; time-outs renew them, and the driver's
 sweep and interval do not depend on them.
 """
 
@@ -26,27 +26,37 @@ def registry(wake: Wake) -> kopf.OperatorRegistry:
         wake(namespace, name)
 
     async def workload_changed(namespace: str, labels: Mapping[str, str], **_: Any) -> None:
-        wake(namespace, labels[INSTANCE_LABEL])
+        if INSTANCE_LABEL in labels:
+            wake(namespace, labels[INSTANCE_LABEL])
 
-    kopf.on.login(registry=handlers)(_log_in)
+    # It reads the pod's files, or the kubeconfig, each time: an expired token is replaced by its heir.
+    kopf.on.login(registry=handlers)(kopf.login_via_client)
     kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)(tracker_changed)
     ours = {MANAGED_BY_LABEL: FIELD_MANAGER}
     kopf.on.event("apps", "v1", "statefulsets", labels=ours, registry=handlers)(workload_changed)
     return handlers
 
 
-def _log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+def settings(silence: float = 70.0) -> kopf.OperatorSettings:
+    """Give kopf's settings: watch, leave no trace, and take no silence for calm.
 
-
-def settings() -> kopf.OperatorSettings:
-    """Give kopf's settings: watch, and leave no trace."""
+    Args:
+        silence: seconds without any event after which a watch is renewed; the API server sends a bookmark a
+            minute.
+    """
     configured = kopf.OperatorSettings()
     configured.posting.enabled = False
     configured.scanning.disabled = True
+    # By label already at the API server: of a large cluster's StatefulSets nearly all are others'.
+    configured.watching.label_selectors["apps", "v1", "statefulsets"] = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
     configured.watching.server_timeout = 240
     configured.watching.client_timeout = 270
+    configured.watching.inactivity_timeout = silence
     configured.watching.connect_timeout = 10
     configured.networking.request_timeout = 60
     configured.networking.connect_timeout = 10
+    # What lasts longer ends kopf with a reason, which is told in a sentence before it is started again.
+    configured.networking.error_backoffs = (1, 2, 4, 8)
+    # kopf would kill the whole process this long after it ended by itself.
+    configured.process.ultimate_exiting_timeout = None
     return configured

@@ -13,22 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sam2_operator.driver import Driver
+    from sam2_operator.watches import Watches
 
 
 @asynccontextmanager
-async def serving(driver: Driver, metrics: OperatorMetrics, port: int) -> AsyncIterator[int]:
+async def serving(
+    driver: Driver, watches: Watches, metrics: OperatorMetrics, port: int
+) -> AsyncIterator[int]:
     """Serve while inside; gives the port."""
 
     async def live(_: web.Request) -> web.Response:
-        stuck = driver.overdue()
+        stuck = driver.stuck()
         if stuck is None:
             return web.Response(text="reconciling\n")
-        return web.Response(status=503, text=f"The reconcile of {stuck} is overdue.\n")
+        return web.Response(status=503, text=f"No progress: {stuck} does not end.\n")
 
     async def ready(_: web.Request) -> web.Response:
-        if driver.swept:
+        problems = [problem for problem in (driver.problem, watches.problem) if problem is not None]
+        if not problems:
             return web.Response(text="all trackers are known\n")
-        return web.Response(status=503, text="The trackers have not been listed yet.\n")
+        return web.Response(status=503, text="\n".join(problems) + "\n")
 
     async def numbers(_: web.Request) -> web.Response:
         trackers, ready_trackers = driver.counts()

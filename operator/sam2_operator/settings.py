@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         le=30,
         description="An agent is asked for its status, and a tracker not ready reconciled, this often.",
     )
+    watch_silence_seconds: float = Field(
+        70,
+        gt=0,
+        le=600,
+        description="A watch without any event for so long is renewed; the API server sends one a minute.",
+    )
     deletion_deadline_seconds: float = Field(
         600, ge=0, description="How long a deleted tracker waits for CVAT and Redis before it is let go."
     )

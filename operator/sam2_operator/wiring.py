@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import kubernetes
@@ -11,12 +12,13 @@ import kubernetes
 from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.placement import Defaults
-from sam2_operator.errors import KubernetesError
+from sam2_operator.errors import KubernetesError, StateStoreError
 from sam2_operator.finalizer import Finalizer
 from sam2_operator.reconcile import Reconciler
 from sam2_operator.registrar import Registrar
@@ -25,6 +27,7 @@ from sam2_operator.retirement import Retirement
 from sam2_operator.sources import SourceReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sam2_operator.adapters.metrics import OperatorMetrics
@@ -46,11 +49,18 @@ class World:
 
 
 def connect(threads: int) -> KubeApi:
-    """Connect to the API server: of the cluster that this runs in, or of the kubeconfig.
+    """Connect to the API server, with connections for so many threads.
 
     Raises:
-        KubernetesError: there is neither.
+        KubernetesError: there is none.
     """
+    configuration = _access()
+    configuration.connection_pool_maxsize = threads + 2
+    return KubeApi.of(configuration, _access)
+
+
+def _access() -> kubernetes.client.Configuration:
+    """Read how to reach the API server: of the cluster that this runs in, or of the kubeconfig."""
     configuration = kubernetes.client.Configuration()
     try:
         kubernetes.config.load_incluster_config(configuration)
@@ -59,8 +69,7 @@ def connect(threads: int) -> KubeApi:
             kubernetes.config.load_kube_config(client_configuration=configuration)
         except kubernetes.config.ConfigException as error:
             raise KubernetesError(f"There is no cluster to work for: {error}") from error
-    configuration.connection_pool_maxsize = threads + 2
-    return KubeApi.of(configuration)
+    return configuration
 
 
 def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple[World, Kube]:
@@ -70,6 +79,21 @@ def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple
     kube = Kube(api, clock, settings.namespaces, instance)
     store = RedisStateStore(_administrator(settings))
     return World(kube, kube, SdkCvat(clock), store, HttpAgents(clock), clock, metrics), kube
+
+
+def scopes(settings: Settings, kube: Kube) -> dict[str, Callable[[], list[tuple[str, str]]]]:
+    """Give what lists the trackers of each namespace served, or of all under the empty name."""
+
+    def listing(namespace: str) -> list[tuple[str, str]]:
+        try:
+            return kube.names(namespace)
+        except NotFoundError as error:
+            raise KubernetesError(
+                "The API server knows no SAM2Trackers: install the CustomResourceDefinition, kubectl apply "
+                "--server-side -f crds/sam2trackers.yaml."
+            ) from error
+
+    return {namespace: partial(listing, namespace) for namespace in settings.namespaces or ("",)}
 
 
 def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:
@@ -118,4 +142,9 @@ def _administrator(settings: Settings) -> Administrator | None:
 
 
 def _content(path: Path | None) -> str | None:
-    return None if path is None else path.read_text(encoding="utf-8").strip()
+    try:
+        return None if path is None else path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise StateStoreError(
+            f"The operator cannot read {path} ({error.strerror}): mount the Secret of its Redis."
+        ) from error

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
-from sam2_operator.adapters.kube.api import MERGE, KubeApi, NotFoundError
+from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.api import MERGE, KubeApi
 from tests.controlplane.harness import make_function
 from tests.controlplane.snapshot import children
 
@@ -37,6 +38,7 @@ class Scratch(AbstractContextManager["Scratch"]):
     cvat: CVAT
     operator: Operator
     redis_port: int
+    proxy_port: int = 0
     namespace: str = field(default_factory=lambda: f"change-{secrets.token_hex(4)}")
     _others: set[int] = field(default_factory=set)
     _given: list[int] = field(default_factory=list)
@@ -67,8 +69,8 @@ class Scratch(AbstractContextManager["Scratch"]):
             if function.id in self._given or function.id not in self._others:
                 self.cvat.forget_function(function.id)
 
-    def apply(self, spec: dict[str, Any], *, dry_run: bool = False) -> None:
-        """Make or replace the tracker by one of a spec, laid over the least that a tracker needs.
+    def apply(self, spec: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Make or replace the tracker by one of a spec, laid over the least that a tracker needs; give it.
 
         Not by a server-side apply, which leaves null where the last field of an object goes.
         A dry run only asks whether the API server would take it.
@@ -81,6 +83,7 @@ class Scratch(AbstractContextManager["Scratch"]):
             "model": {"id": "facebook/sam2.1-hiera-tiny", "device": "cpu"},
         }
         text = json.dumps(_laid_over(least, spec)).replace("<redis>", f"127.0.0.1:{self.redis_port}")
+        text = text.replace("<proxy port>", str(self.proxy_port))
         for name, function_id in zip(("first", "second"), self._given, strict=True):
             text = text.replace(f'"<{name} function>"', str(function_id))
         live = self.api.get(self._tracker)
@@ -94,9 +97,10 @@ class Scratch(AbstractContextManager["Scratch"]):
         }
         query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         if live is None:
-            self.api.call("POST", self._tracker.removesuffix(f"/{TRACKER}"), query=query, body=manifest)
-        else:
-            self.api.call("PUT", self._tracker, query=query, body=manifest)
+            return self.api.call(
+                "POST", self._tracker.removesuffix(f"/{TRACKER}"), query=query, body=manifest
+            )
+        return self.api.call("PUT", self._tracker, query=query, body=manifest)
 
     def settled(self) -> dict[str, Any]:
         """Reconcile until nothing changes any more; give the snapshot."""

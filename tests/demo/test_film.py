@@ -17,6 +17,8 @@ from tests.demo.session import Outage, Session, drawn
 from tests.demo.table import table
 from tests.demo.verdict import Verdict, iou_curves
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 8
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from sam2_agent.adapters.sam2_build import BuiltModel
@@ -16,6 +17,7 @@ SEEDS = range(2_000_000, 2_000_005)
 NUM_FRAMES = 30
 
 
+@pytest.mark.slow
 def test_easy_videos_are_tracked_well(model: BuiltModel, tmp_path: Path) -> None:
     from_masks: list[float] = []
     from_boxes: list[float] = []

@@ -32,6 +32,8 @@ from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.cvat_standin.caller import Caller
 from tests.redis_server import RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["cvat", "redis_server"]
 
 Shapes: TypeAlias = tuple[Shape | None, ...]

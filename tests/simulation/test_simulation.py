@@ -21,6 +21,7 @@ from tests.simulation.scenario import SCENARIOS, Outcome, Scenario, run
 SEEDS = 150
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_track_is_lost_and_none_is_wrong(scenario: Scenario) -> None:

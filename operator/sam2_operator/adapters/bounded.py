@@ -35,6 +35,22 @@ class Bounds:
         return f"took longer than {self.seconds:g} seconds" if late else None
 
 
+def whole(response: urllib3.BaseHTTPResponse, bounds: Bounds, began: float) -> bytes:
+    """Read the whole answer to a request that began then.
+
+    Raises:
+        UnboundedAnswerError: it is larger, or takes longer, than it may.
+    """
+    body = bytearray()
+    while piece := response.read1(_PIECE_BYTES, decode_content=True):
+        body += piece
+        if excess := bounds.excess(len(body), began):
+            response.close()
+            raise UnboundedAnswerError(f"the answer {excess}")
+    response.release_conn()
+    return bytes(body)
+
+
 class BoundedPools(urllib3.PoolManager):
     """Pools of connections whose answers are bounded."""
 
@@ -57,20 +73,10 @@ class BoundedPools(urllib3.PoolManager):
         began = self._bounds.monotonic()
         named["preload_content"] = False
         response: urllib3.BaseHTTPResponse = super().urlopen(method, url, redirect, **named)
-        body = self._body_of(response, began)
+        body = whole(response, self._bounds, began)
         return urllib3.HTTPResponse(
             body, response.headers, response.status, response.version, reason=response.reason
         )
-
-    def _body_of(self, response: urllib3.BaseHTTPResponse, began: float) -> bytes:
-        body = bytearray()
-        while piece := response.read1(_PIECE_BYTES, decode_content=True):
-            body += piece
-            if excess := self._bounds.excess(len(body), began):
-                response.close()
-                raise UnboundedAnswerError(f"the answer {excess}")
-        response.release_conn()
-        return bytes(body)
 
 
 class BoundedProxyPools(BoundedPools, urllib3.ProxyManager):

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from sam2_operator.api import CATEGORY, GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
+from sam2_operator.api import CATEGORY, GROUP, KIND, PLURAL, SERVED, SHORT_NAME, SINGULAR, STORED
 from sam2_operator.api.generated import write_or_check
 from sam2_operator.api.schema import structural_schema
 from sam2_operator.api.spec import TrackerSpec
@@ -53,13 +53,14 @@ def custom_resource_definition() -> dict[str, Any]:
             },
             "versions": [
                 {
-                    "name": VERSION,
+                    "name": version,
                     "served": True,
-                    "storage": True,
+                    "storage": version == STORED,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": _columns(),
-                    "schema": {"openAPIV3Schema": _schema()},
+                    "schema": {"openAPIV3Schema": _schema(version)},
                 }
+                for version in SERVED
             ],
         },
     }
@@ -77,7 +78,7 @@ def _columns() -> list[dict[str, Any]]:
     ]
 
 
-def _schema() -> dict[str, Any]:
+def _schema(version: str) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "SAM2Tracker makes SAM2 video tracking available in a CVAT: it registers a "
@@ -85,7 +86,7 @@ def _schema() -> dict[str, Any]:
         "restart.",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": "sam2.dev/v1alpha1"},
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{version}"},
             "kind": {"type": "string", "description": KIND},
             "metadata": {"type": "object"},
             "spec": structural_schema(TrackerSpec),

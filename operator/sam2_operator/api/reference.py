@@ -10,6 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sam2_operator.api import API_VERSION, VERSION
 from sam2_operator.api.crd import custom_resource_definition
 from sam2_operator.api.generated import write_or_check
 
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # SAM2Tracker
 
-The resource `sam2.dev/v1alpha1`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the
+The resource `<version>`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the
 operator's models; `kubectl explain s2t.spec --recursive` shows the same in a terminal.
 
 Usually this is enough:
 
 ```yaml
-apiVersion: sam2.dev/v1alpha1
+apiVersion: <version>
 kind: SAM2Tracker
 metadata:
   name: sam2
@@ -45,9 +46,9 @@ _OPAQUE = frozenset({"spec.agent.affinity"})
 
 def rendered() -> str:
     """Give the page."""
-    (version,) = custom_resource_definition()["spec"]["versions"]
-    schema = version["schema"]["openAPIV3Schema"]
-    parts = [_INTRODUCTION]
+    versions = {each["name"]: each for each in custom_resource_definition()["spec"]["versions"]}
+    schema = versions[VERSION]["schema"]["openAPIV3Schema"]
+    parts = [_INTRODUCTION.replace("<version>", API_VERSION)]
     for part in ("spec", "status"):
         parts.append(f"## {part}\n\n{schema['properties'][part]['description']}\n\n")
         parts.append("| field | type | meaning |\n| --- | --- | --- |\n")

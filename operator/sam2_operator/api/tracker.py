@@ -33,7 +33,7 @@ class Metadata(ApiModel):
 class Tracker(ApiModel):
     """One SAM2Tracker."""
 
-    api_version: Literal["sam2.dev/v1alpha1"] = API_VERSION
+    api_version: str = API_VERSION
     kind: Literal["SAM2Tracker"] = KIND
     metadata: Metadata
     spec: Annotated[TrackerSpec, Field(description="What is wanted.")]

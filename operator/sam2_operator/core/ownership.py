@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sam2_operator.api import API_VERSION, KIND
+from sam2_operator.api import API_VERSION, GROUP, KIND
 from sam2_operator.core import naming
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def is_owned(tracker: Tracker, live: Manifest) -> bool:
 def is_leftover(tracker: Tracker, live: Manifest) -> bool:
     """Whether an object is left from an earlier tracker of the same name: this one takes it over."""
     return any(
-        (reference.get("apiVersion"), reference.get("kind"), reference.get("name"))
-        == (API_VERSION, KIND, tracker.metadata.name)
+        (reference.get("apiVersion", "").partition("/")[0], reference.get("kind"), reference.get("name"))
+        == (GROUP, KIND, tracker.metadata.name)
         and reference.get("uid") != tracker.metadata.uid
         for reference in live["metadata"].get("ownerReferences", [])
     )

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sam2_operator.adapters.kube.api import MERGE, KubeApi, NotFoundError
+from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.api import MERGE, KubeApi
 from tests.controlplane.harness import running, tracker_manifest
 from tests.cvat_standin.client import CVAT, wait_for
 

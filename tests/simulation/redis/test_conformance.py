@@ -23,6 +23,8 @@ from tests.simulation.redis.client import SimRedisClient
 from tests.simulation.redis.pair import HOUR, Outcome, Pair
 from tests.simulation.redis.replies import Reply
 
+pytestmark = pytest.mark.slow
+
 Operation: TypeAlias = tuple[Any, ...]
 
 LIVES = st.integers(0, 4).map(lambda hours: hours * HOUR * 1000 + HOUR * 500)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sam2_operator.driver import Driver, Pace
+import pytest
+
+from sam2_operator.driver import Driver
 from sam2_operator.errors import ConflictError, KubernetesError
+from sam2_operator.pace import Pace
 from sam2_operator.reconcile import Outcome
 from tests.unit.operator.build import pod
 
@@ -29,20 +33,23 @@ async def driving(
     reconcile: Callable[[str, str], Outcome], **changes: Any
 ) -> AsyncIterator[tuple[Driver, Counter[str]]]:
     results: Counter[str] = Counter()
-    with ThreadPoolExecutor(4) as executor:
+    with ThreadPoolExecutor(5) as executor:
         driver = Driver(
             reconcile=reconcile,
             serves=changes.get("serves", lambda _: True),
-            names=changes.get("names", list),
+            scopes=changes.get("scopes", [list]),
             observe=lambda result, _: results.update([result]),
             executor=executor,
+            workers=4,
             pace=changes.get("pace", Pace(interval=NEVER, agent_interval=NEVER)),
             random=random.Random(1),
         )
+        running = asyncio.create_task(driver.run())
         try:
             yield driver, results
         finally:
-            await driver.stop()
+            driver.stop()
+            await asyncio.wait_for(running, 10)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -125,10 +132,58 @@ async def test_the_sweep_finds_what_nobody_told_of() -> None:
         found.update([name])
         return WAITING
 
-    async with driving(reconcile, names=lambda: [("lab", "cars")]) as (driver, _):
-        sweep = asyncio.create_task(driver.sweep())
-        await until(lambda: found["cars"] == 1 and driver.swept)
-        sweep.cancel()
+    async with driving(reconcile, scopes=[lambda: [("lab", "cars")]]) as (driver, _):
+        await until(lambda: found["cars"] == 1 and driver.problem is None)
+
+
+async def test_a_namespace_that_cannot_be_listed_is_told_and_hides_no_other() -> None:
+    found = Counter[str]()
+
+    def forbidden() -> list[tuple[str, str]]:
+        raise KubernetesError("plant: no right to list")
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        found.update([namespace])
+        return WAITING
+
+    async with driving(reconcile, scopes=[forbidden, lambda: [("lab", "cars")]]) as (driver, _):
+        await until(lambda: found["lab"] == 1 and driver.problem is not None and "plant" in driver.problem)
+
+
+async def test_what_runs_is_finished_and_nothing_new_begins_when_it_stops() -> None:
+    began, free, ended = threading.Event(), threading.Event(), Counter[str]()
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        began.set()
+        assert free.wait(10)
+        ended.update([name])
+        return WAITING
+
+    async with driving(reconcile) as (driver, _):
+        driver.wake("lab", "cars")
+        await until(began.is_set)
+        driver.wake("lab", "cars")
+        driver.stop()
+        driver.wake("lab", "bikes")
+        free.set()
+    assert ended == {"cars": 1}
+
+
+async def test_a_lasting_failure_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    tries = Counter[str]()
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        tries.update([name])
+        if tries[name] < 5:
+            raise KubernetesError("The API server did not answer.")
+        return READY
+
+    with caplog.at_level("INFO"):
+        async with driving(reconcile, pace=Pace(interval=0.01, agent_interval=NEVER)) as (driver, _):
+            driver.wake("lab", "cars")
+            await until(lambda: driver.counts() == (1, 1))
+    told = [record.message for record in caplog.records if record.message.startswith("lab/cars")]
+    assert told == ["lab/cars: The API server did not answer.", "lab/cars: it can be reconciled again"]
 
 
 async def test_a_reconcile_that_hangs_shows_in_liveness() -> None:
@@ -141,7 +196,40 @@ async def test_a_reconcile_that_hangs_shows_in_liveness() -> None:
     pace = Pace(interval=NEVER, agent_interval=NEVER, stuck=0.05)
     async with driving(reconcile, pace=pace) as (driver, _):
         driver.wake("lab", "cars")
-        assert driver.overdue() is None
-        await until(lambda: driver.overdue() == "lab/cars")
+        assert driver.stuck() is None
+        await until(lambda: driver.stuck() == "the reconcile of lab/cars")
         free.set()
-        await until(lambda: driver.overdue() is None)
+        await until(lambda: driver.stuck() is None)
+
+
+async def test_one_that_hangs_shows_although_others_go_on() -> None:
+    free = threading.Event()
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        if name == "cars":
+            free.wait(10)
+        return WAITING
+
+    pace = Pace(interval=0.01, agent_interval=0.01, stuck=5, hung=0.2)
+    async with driving(reconcile, pace=pace) as (driver, results):
+        driver.wake("lab", "cars")
+        driver.wake("lab", "bikes")
+        await until(lambda: results["done"] > 3 and driver.stuck() == "the reconcile of lab/cars")
+        free.set()
+
+
+async def test_failing_is_progress() -> None:
+    tries = Counter[str]()
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        tries.update([name])
+        raise KubernetesError("The API server did not answer.")
+
+    pace = Pace(interval=0.05, agent_interval=NEVER, stuck=0.5, hung=0.5)
+    async with driving(reconcile, pace=pace) as (driver, _):
+        driver.wake("lab", "cars")
+        began = time.monotonic()
+        while time.monotonic() < began + 1:
+            assert driver.stuck() is None
+            await asyncio.sleep(0.02)
+    assert tries["cars"] > 5

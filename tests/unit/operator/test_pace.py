@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sam2_operator.core.observed import Pod
-from sam2_operator.driver import Driver, Pace
+from sam2_operator.driver import Driver
+from sam2_operator.errors import KubernetesError
+from sam2_operator.pace import Pace
 from sam2_operator.reconcile import Outcome
 from sam2_operator.settings import Settings
 from tests.unit.operator.build import pod
@@ -43,16 +45,19 @@ async def driving(
     driver = Driver(
         reconcile=reconcile,
         serves=serves,
-        names=names,
+        scopes=[names],
         observe=lambda *_: None,
         executor=AtOnce(),
+        workers=8,
         pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),
         random=random.Random(1),
     )
+    running = asyncio.create_task(driver.run())
     try:
         yield driver, at
     finally:
-        await driver.stop()
+        driver.stop()
+        await running
 
 
 def longest_gap(at: list[float]) -> float:
@@ -75,12 +80,10 @@ def test_without_any_event_it_looks_again_in_time_to_repair(ready: bool) -> None
 def test_a_tracker_that_nobody_told_of_is_found_in_time() -> None:
     async def story() -> list[float]:
         known: list[tuple[str, str]] = []
-        async with driving(lambda: READY, names=lambda: known) as (driver, at):
-            sweep = asyncio.create_task(driver.sweep())
+        async with driving(lambda: READY, names=lambda: known) as (_, at):
             await asyncio.sleep(1000)
             known.append(("lab", "cars"))
             await asyncio.sleep(REPAIRED_WITHIN)
-            sweep.cancel()
             return at
 
     assert len(play(story())) >= 1
@@ -122,3 +125,49 @@ def test_what_cvat_asked_for_is_waited_when_nothing_happens() -> None:
             return at
 
     assert longest_gap(play(story())) > 170
+
+
+def test_a_tracker_that_is_woken_all_the_time_is_looked_at_ever_less_often_but_in_time() -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: READY) as (driver, at):
+            for _ in range(50 * 600):
+                driver.wake("lab", "cars")
+                await asyncio.sleep(0.02)
+            return at
+
+    at = play(story())
+    assert len(at) < 600 / 4
+    assert longest_gap(at) < 6
+
+
+def test_after_some_quiet_a_notification_is_answered_at_once_again() -> None:
+    async def story() -> tuple[float, list[float]]:
+        async with driving(lambda: READY) as (driver, at):
+            for _ in range(50 * 60):
+                driver.wake("lab", "cars")
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(200)
+            for _ in range(2):
+                began = asyncio.get_running_loop().time()
+                driver.wake("lab", "cars")
+                await asyncio.sleep(20)
+            return began, at
+
+    began, at = play(story())
+    assert min(each - began for each in at if each >= began) < 1
+
+
+def test_failures_are_tried_again_ever_later_but_within_the_interval() -> None:
+    def failing() -> Outcome:
+        raise KubernetesError("away")
+
+    async def story() -> list[float]:
+        async with driving(failing) as (driver, at):
+            driver.wake("lab", "cars")
+            await asyncio.sleep(3600)
+            return at
+
+    at = play(story())
+    gaps = [later - earlier for earlier, later in pairwise(at)]
+    assert gaps[0] < 1.2 < gaps[1] < gaps[2]
+    assert all(50 < gap < 70 for gap in gaps[8:])

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi, NotFoundError
-from sam2_operator.adapters.kube.pod import pod_from
+from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
+from sam2_operator.adapters.kube.contention import insist
+from sam2_operator.adapters.kube.pod import event_from, pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sam2_operator.api.status import TrackerStatus
-    from sam2_operator.core.observed import Manifest, Pod
+    from sam2_operator.core.observed import Event, Manifest, Pod
     from sam2_operator.core.ports import Clock, Kind
 
 _PATHS: Mapping[str, str] = {
@@ -66,39 +68,59 @@ class Kube:
                     continue  # its own reconcile tells about it
         return found
 
-    def names(self) -> list[tuple[str, str]]:
-        """Give namespace and name of all trackers that the operator serves."""
-        scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
-        items = [each for scope in scopes for each in self.api.names(f"{TRACKERS}{scope}/{PLURAL}")]
+    def names(self, scope: str) -> list[tuple[str, str]]:
+        """Give namespace and name of all trackers of a namespace, or of all namespaces if it is empty."""
+        where = f"/namespaces/{scope}" if scope else ""
+        items = self.api.names(f"{TRACKERS}{where}/{PLURAL}")
         return [(each["metadata"]["namespace"], each["metadata"]["name"]) for each in items]
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
-        """Replace the status, if the tracker is still the one that was read."""
+        """Replace the status, if the tracker is still the one that was read in all that matters."""
         told = status.model_dump(by_alias=True, exclude_none=True)
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {
-                "name": tracker.metadata.name,
-                "namespace": tracker.metadata.namespace,
-                **self._identity(tracker),
-            },
-            "status": {key: value for key, value in told.items() if value != []},
-        }
-        query = {"fieldManager": FIELD_MANAGER}
-        return _tracker(self.api.call("PUT", f"{self._path(tracker)}/status", query=query, body=body))
+        content = {key: value for key, value in told.items() if value != []}
+
+        def write(seen: Tracker) -> Tracker:
+            names = {"name": seen.metadata.name, "namespace": seen.metadata.namespace}
+            body = {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "metadata": {**names, **self._identity(seen)},
+                "status": content,
+            }
+            query = {"fieldManager": FIELD_MANAGER}
+            return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+
+        return insist(tracker, lambda: self._again(tracker), write)
 
     def set_finalizer(self, tracker: Tracker, *, present: bool) -> Tracker | None:
         """Add or remove the operator's finalizer; None when the tracker is gone with it."""
         others = [each for each in tracker.metadata.finalizers if each != FINALIZER]
         finalizers = [*others, FINALIZER] if present else others
-        body = {"metadata": {**self._identity(tracker), "finalizers": finalizers}}
-        query = {"fieldManager": FIELD_MANAGER}
+
+        def write(seen: Tracker) -> Tracker:
+            body = {"metadata": {**self._identity(seen), "finalizers": finalizers}}
+            query = {"fieldManager": FIELD_MANAGER}
+            path = self._path(seen)
+            return _tracker(self.api.call("PATCH", path, query=query, body=body, content_type=MERGE))
+
         try:
-            live = self.api.call("PATCH", self._path(tracker), query=query, body=body, content_type=MERGE)
+            return insist(tracker, lambda: self._again(tracker), write)
         except NotFoundError:
             return None
-        return _tracker(live)
+
+    def _again(self, tracker: Tracker) -> Tracker | None:
+        return self.tracker(tracker.metadata.namespace, tracker.metadata.name)
+
+    def is_terminating(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted; found by a trial, for the operator may not read Namespaces."""
+        about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
+        try:
+            self._event(namespace, namespace, about, warning=False, reason="Trial", message="", trial=True)
+        except (NamespaceTerminatingError, NotFoundError):
+            return True
+        except KubernetesError:
+            return False
+        return False
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read an object."""
@@ -139,13 +161,11 @@ class Kube:
         options = {"gracePeriodSeconds": 0} if force else {}
         self._delete(f"/api/v1/namespaces/{namespace}/pods/{pod.name}", pod.uid, **options)
 
-    def creation_failure(self, stateful_set: Manifest) -> str | None:
-        """Give the newest words of the StatefulSet's controller about why it cannot make the pod."""
-        metadata = stateful_set["metadata"]
-        selector = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
-        events = self.api.pages(f"/api/v1/namespaces/{metadata['namespace']}/events", fieldSelector=selector)
-        newest = max(events, key=lambda event: event.get("lastTimestamp") or "", default=None)
-        return None if newest is None else str(newest.get("message", ""))
+    def events(self, namespace: str, kind: str, name: str) -> tuple[Event, ...]:
+        """Give what was told of late about an object, and about others that had its name before."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        found = self.api.pages(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)
+        return tuple(event_from(each) for each in found)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Give a Secret's data."""
@@ -181,7 +201,15 @@ class Kube:
             self._event("default", namespace, about, warning=warning, reason=reason, message=told)
 
     def _event(
-        self, namespace: str, name: str, about: Mapping[str, str], *, warning: bool, reason: str, message: str
+        self,
+        namespace: str,
+        name: str,
+        about: Mapping[str, str],
+        *,
+        warning: bool,
+        reason: str,
+        message: str,
+        trial: bool = False,
     ) -> None:
         now = text(self.clock.now())
         body: dict[str, Any] = {
@@ -199,7 +227,8 @@ class Kube:
             "lastTimestamp": now,
             "count": 1,
         }
-        self.api.call("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+        query = {"dryRun": "All"} if trial else {}
+        self.api.call("POST", f"/api/v1/namespaces/{namespace}/events", query=query, body=body)
 
     def _delete(self, path: str, uid: str, **options: Any) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
@@ -218,7 +247,8 @@ class Kube:
 
 def _tracker(live: Manifest) -> Tracker:
     try:
-        return Tracker.model_validate(live)
+        # A CRD of a newer operator, which an upgrade brings first and a rollback leaves, may know more fields.
+        return Tracker.model_validate(live, extra="ignore")
     except ValidationError as error:
         metadata = live.get("metadata", {})
         problems = "; ".join(

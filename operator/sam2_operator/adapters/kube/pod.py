@@ -1,10 +1,10 @@
-"""A pod's JSON read into what the operator wants to know of it."""
+"""The JSON of a pod, and of events about it, read into what the operator wants to know."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sam2_operator.core.observed import Manifest, Pod, Termination
+from sam2_operator.core.observed import Event, Manifest, Pod, Termination
 
 _CONTAINER = "agent"
 
@@ -34,6 +34,23 @@ def pod_from(live: Manifest) -> Pod:
         waiting=_waiting(state.get("waiting")),
         termination=_termination(state.get("terminated") or container.get("lastState", {}).get("terminated")),
         failure=_failure(status) if status.get("phase") == "Failed" else None,
+    )
+
+
+def event_from(live: Manifest) -> Event:
+    """Read an event, whichever of the two ways of telling times it uses."""
+    series = live.get("series") or {}
+    at = (
+        series.get("lastObservedTime")
+        or live.get("lastTimestamp")
+        or live.get("eventTime")
+        or live["metadata"]["creationTimestamp"]
+    )
+    return Event(
+        reason=live.get("reason", ""),
+        message=_sentence(live.get("message", "")),
+        about=live["involvedObject"].get("uid", ""),
+        at=f"{at[:19]}Z",
     )
 
 

@@ -1,0 +1,69 @@
+"""What the API server's answers mean: an object, or an error of the operator's family."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from sam2_operator.errors import (
+    ConflictError,
+    InvalidObjectError,
+    KubernetesError,
+    NamespaceTerminatingError,
+)
+
+if TYPE_CHECKING:
+    from sam2_operator.core.observed import Manifest
+
+
+class NotFoundError(KubernetesError):
+    """There is no such object."""
+
+
+class UnauthorizedError(KubernetesError):
+    """The API server does not accept the operator's credentials (401): nothing was done."""
+
+
+def parsed(verb: str, path: str, status: int, data: bytes) -> Manifest:
+    """Give the object that was answered.
+
+    Raises:
+        KubernetesError: or one of its kinds: it was an error, or no answer of an API server.
+    """
+    try:
+        answer: Any = json.loads(data or b"{}")
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and status < 300:
+        return answer
+    if status < 300:
+        raise KubernetesError(f"Something else than an API server answered {verb} {path}: no JSON object.")
+    raise _refusal(verb, path, status, answer if isinstance(answer, dict) else {})
+
+
+def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesError:
+    message = answer.get("message") or f"status {status}"
+    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
+    sentence = f"The API server refused {verb} {path}: {message}"
+    if status == 401:
+        return UnauthorizedError(
+            f"The API server does not know the operator (401 for {verb} {path}): its token has expired, or "
+            "its ServiceAccount was deleted: restore that and restart the operator's pod."
+        )
+    if status == 404:
+        return NotFoundError(sentence)
+    if status == 409:
+        return ConflictError(sentence)
+    if "NamespaceTerminating" in causes:
+        return NamespaceTerminatingError(sentence)
+    missing_right = _is_missing_right(message)
+    if status in {400, 422} or (status == HTTPStatus.FORBIDDEN and not missing_right):
+        return InvalidObjectError(str(message))
+    advice = " Give it the rights listed in docs/operator.md." if missing_right else ""
+    return KubernetesError(f"{sentence}{advice}")
+
+
+def _is_missing_right(message: str) -> bool:
+    """Tell a right that the operator lacks from an admission plugin that refuses the object."""
+    return " cannot " in message and " resource " in message

@@ -1,0 +1,55 @@
+"""Writes that hold although somebody else writes the same tracker all the time.
+
+A write is bound to the version that was read:
+
+    operator   read v1 ........ decide ........ write onto v1: refused     read v3 ... refused
+    other              label: v2                             status: v3 ...
+
+Whoever labels a tracker, or edits conditions, often enough would keep the operator from ever writing. So a
+refused write is looked at: it holds for the version there is now, if that differs in nothing that the
+decision was made from. A changed spec, a deletion, or another operator's word about the function ends it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from sam2_operator.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sam2_operator.api.tracker import Tracker
+
+Written = TypeVar("Written")
+
+_TRIES = 12
+_TOLD = frozenset({"conditions", "agent", "model", "observed_generation"})
+"""Fields of the status that only tell what was found; nothing is decided from them."""
+
+
+def insist(
+    tracker: Tracker, read: Callable[[], Tracker | None], write: Callable[[Tracker], Written]
+) -> Written:
+    """Write onto the tracker that was read, or onto a later version that asks for the same.
+
+    Raises:
+        ConflictError: the tracker changed in what matters, or is gone, or was never left alone.
+    """
+    seen = tracker
+    for _ in range(_TRIES - 1):
+        try:
+            return write(seen)
+        except ConflictError:
+            live = read()
+            if live is None or _matters(live) != _matters(tracker):
+                raise
+            seen = live
+    return write(seen)
+
+
+def _matters(tracker: Tracker) -> tuple[object, ...]:
+    metadata = tracker.metadata
+    decided = tracker.status.model_dump(exclude=set(_TOLD))
+    finalizers = sorted(metadata.finalizers)
+    return metadata.uid, metadata.generation, metadata.deletion_timestamp, finalizers, decided

@@ -1,0 +1,138 @@
+"""Keeps kopf's watches running, in a thread and an event loop of their own.
+
+kopf takes the event loop for its own: when it ends, it cancels every task that was begun after it. And it
+ends by what a cluster gets over: credentials that expired, a right that is missing for a minute, a CRD that
+is not there yet. So it has a loop for itself, what ended it is told in one sentence, and it is started again.
+Meanwhile nothing is lost but time: the driver looks by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import kopf
+
+from sam2_operator import handlers
+from sam2_operator.errors import KubernetesError
+from sam2_operator.pace import backoff
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+_MOST_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_SOUND_SECONDS = 30.0
+"""A kopf that still runs after this has got over its own retries."""
+
+
+@dataclass(slots=True)
+class Watches:
+    """Wakes the driver from another thread, which `wake` has to allow."""
+
+    wake: Callable[[str, str], None]
+    scopes: Mapping[str, Callable[[], object]]
+    """The namespaces, one of the empty name for all of them; each value raises `KubernetesError` while the
+    operator cannot work there, which is when it cannot be watched either."""
+    silence: float
+    """Seconds without any event after which a watch is renewed."""
+    random: random.Random
+    problem: str | None = None
+    """Why the operator may not be told of changes."""
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _ends: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the kopf that runs now."""
+    _stopped: bool = False
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Watch until stopped."""
+        self._thread = threading.Thread(target=self._run, name="watches", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watches; waits a little, not for ever."""
+        self._loop.call_soon_threadsafe(self._halt)
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def _halt(self) -> None:
+        self._stopped = True
+        self._ends.set()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._keep())
+
+    async def _keep(self) -> None:
+        failures = 0
+        while not self._stopped:
+            began = self._loop.time()
+            try:
+                await self._watch()
+                failures = 0
+            except Exception as error:
+                log.debug("kopf ended", exc_info=error)
+                failures = 1 if self._loop.time() - began > 2 * _SOUND_SECONDS else failures + 1
+                self._note(_sentence(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ends.wait(), backoff(failures, _MOST_SECONDS, self.random))
+
+    async def _watch(self) -> None:
+        """Run kopf where there is something to watch: until it fails, or the rest is worth another try."""
+        watched, missing = await asyncio.to_thread(self._usable)
+        if not watched:
+            raise missing[0]
+        if missing:
+            self._note(_sentence(missing[0]))
+            timer = self._loop.call_later(_MOST_SECONDS, self._ends.set)
+        else:
+            timer = self._loop.call_later(_SOUND_SECONDS, self._note, None)
+        try:
+            await kopf.operator(
+                registry=handlers.registry(self.wake),
+                settings=handlers.settings(self.silence),
+                standalone=True,
+                clusterwide=watched == [""],
+                namespaces=[name for name in watched if name],
+                stop_flag=self._ends,
+            )
+        finally:
+            timer.cancel()
+            if not self._stopped:
+                self._ends.clear()
+
+    def _usable(self) -> tuple[list[str], list[KubernetesError]]:
+        watched, missing = [], []
+        for name, usable in self.scopes.items():
+            try:
+                usable()
+                watched.append(name)
+            except KubernetesError as error:
+                missing.append(error)
+        return watched, missing
+
+    def _note(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            log.warning("%s", problem)
+        elif problem is None and self.problem is not None:
+            log.info("Changes in the cluster are watched again.")
+        self.problem = problem
+
+
+def _sentence(error: Exception) -> str:
+    """Say why there are no watches, in words that tell what to do."""
+    if isinstance(error, kopf.LoginError):
+        why = "the API server does not know the operator (401), its token has expired"
+    else:
+        why = str(getattr(error, "message", "") or str(error) or type(error).__name__)
+        if "forbidden" in why and not isinstance(error, KubernetesError):
+            why += ". Give the operator the rights listed in docs/operator.md"
+    return f"Changes in the cluster are noticed late, by looking every interval: {why.rstrip('.')}."

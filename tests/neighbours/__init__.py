@@ -1,0 +1,1 @@
+"""What an earlier version of operator, agent and CRD wrote and read, frozen; see docs/upgrades.md."""
