@@ -242,9 +242,9 @@ def _answering(
     tracks = Tracks(
         tracker=world.tracker,
         compute=compute,
-        footage=footage,
+        pictures=footage,
         store=world.store,
-        behind=behind,
+        keeping=behind,
         recent=recent,
         clock=world.clock,
         events=world.events,

@@ -175,9 +175,7 @@ class RedisStore:
             for publication, found in zip(publications, standing, strict=True)
         ]
 
-    async def remember(
-        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
-    ) -> None:
+    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
         """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
         What goes goes first: where Redis is almost full, its room is needed.

@@ -1,9 +1,9 @@
 """When memories are written to Redis: behind the answers, or before them.
 
-Behind, where frames can be fetched again: memory is large and only a cache then; an agent that dies before it
-is written leaves a few steps to compute again.  So no answer waits for it, and it is at most two steps late,
-one being written and one waiting: where Redis is slower than that, the waiting one is dropped.  What it was to
-remove is removed with the next, so that Redis holds no more memories of a track than are read.
+Behind, where frames can be fetched again: memory is large and only a cache then; an agent that dies before
+it is written leaves a few steps to compute again.  So no answer waits for it, and it is at most two steps
+late, one being written and one waiting: where Redis is slower than that, the waiting one is dropped.  What it
+was to remove is removed with the next, so that Redis holds no more memories of a track than are read.
 
 Ahead, where they cannot: what an answer promises to go on with must be there before it is out.
 """

@@ -1,14 +1,14 @@
 """Tracks of which a caller knows one name only: CVAT's serverless trackers.
 
-There a call brings an image and what the last answer said, no task and no frame number.  So a track is a chain
-of steps, and what is handed out is the name of its newest one, which nobody can guess:
+There a call brings an image and what the last answer said, no task and no frame number.  So a track is a
+chain of steps, and what is handed out is the name of its newest one, which nobody can guess:
 
     prompt   digest of the model's fingerprint, 128 random bits, the image and the shape
     step     digest of the model's fingerprint, the step before and the image
 
-A call that is repeated names the same step again, gets the answer that stands, and moves nothing.  By its link,
-a record in Redis, a step knows those before it as far back as the next step reads.  Images are not kept: what
-is missing is lost, and the shape has to be drawn again.
+A call that is repeated names the same step again, gets the answer that stands, and moves nothing.  By its
+link, a record in Redis, a step knows those before it as far back as the next step reads.  Images are not
+kept: what is missing is lost, and the shape has to be drawn again.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def read_state(text: object) -> str:
 class Link(BaseModel):
     """How a step came about: its index, and the names of those before it.
 
-    `size` is width and height of the track's images, `shape` the type that answers have, `bare` whether
-    the caller knows shapes as bare lists of points.  `prompt` is the name of the prompt's step, `before` those
-    of the steps just before this one, oldest first.
+    `size` is width and height of the track's images, `shape` the type that answers have, `bare` whether the
+    caller knows shapes as bare lists of points.  `prompt` is the name of the prompt's step, `before` those of
+    the steps just before this one, oldest first.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -98,8 +98,8 @@ class Link(BaseModel):
 class Chain:
     """A track as `progress.Steps`, on the way to the step that reads the image at hand.
 
-    `newest` is that step's name and `way` its link; `image` the digest of the image; `begins` the prompt, where
-    the track begins with this step.
+    `newest` is that step's name and `way` its link; `image` the digest of the image; `begins` the prompt,
+    where the track begins with this step.
     """
 
     newest: str

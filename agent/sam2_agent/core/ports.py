@@ -135,9 +135,7 @@ class Store(Protocol):
         Raises `LeaseLost`.
         """
 
-    async def remember(
-        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
-    ) -> None:
+    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
         """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
         Needs no lease and is not done in one piece: they are what any valid computation would write.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -13,8 +12,8 @@ from sam2_agent.core.restore import memories_read, pointers_read
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered
 
-Picture: TypeAlias = Hashable
-"""Names an image: a frame of a task, or the digest of an image that was handed in."""
+Picture: TypeAlias = tuple[int, int] | str
+"""Names an image: task and frame number, or the digest of an image that a caller brought."""
 
 
 class Steps(Protocol):

@@ -51,7 +51,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Bounded caches by step name, and of encoded frames by task and number.
+    """Bounded caches by step name, and of encoded images by `progress.Picture`.
 
     Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32
     objects: 17 pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
@@ -59,4 +59,4 @@ class Recent:
 
     pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))
     memories: LRU[str, Memory] = field(default_factory=lambda: LRU(640))
-    features: LRU[tuple[int, int], Features] = field(default_factory=lambda: LRU(4))
+    features: LRU[tuple[int, int] | str, Features] = field(default_factory=lambda: LRU(4))

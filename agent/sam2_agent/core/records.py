@@ -1,4 +1,4 @@
-"""Records in Redis: the answer of a step, the model's memory of it, the way to it, the states of an init, a request in hand.
+"""Records in Redis: what a step found and remembers, how it came about, an init's states, a request in hand.
 
     offset  bytes  content
     0       4      "s2tr"

@@ -120,9 +120,7 @@ def _aftermath(tracks: Sequence[Progress], memories: Sequence[Memory]) -> Afterm
     return Aftermath(
         memories=[(track.next_name, memory) for track, memory in zip(tracks, memories, strict=True)],
         links={
-            track.next_name: link
-            for track in tracks
-            if (link := track.steps.link(track.todo[0])) is not None
+            track.next_name: link for track in tracks if (link := track.steps.link(track.todo[0])) is not None
         },
         used=[
             Key(kind, track.steps.name(i))

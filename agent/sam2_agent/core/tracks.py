@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sam2_agent.core.behind import WriteBehind
-from sam2_agent.core.footage import Footage
+from sam2_agent.core.behind import Keeping
 from sam2_agent.core.ports import Clock, Compute, Events, Store
-from sam2_agent.core.progress import Progress
+from sam2_agent.core.progress import Pictures, Progress, Steps
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer
 from sam2_agent.core.rounds import Rounds
-from sam2_agent.core.state import Steps
 from sam2_agent.core.survivors import Survivors
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import RequestRefused
@@ -38,9 +36,9 @@ class Tracks:
         *,
         tracker: Tracker,
         compute: Compute,
-        footage: Footage,
+        pictures: Pictures,
         store: Store,
-        behind: WriteBehind,
+        keeping: Keeping,
         recent: Recent,
         clock: Clock,
         events: Events,
@@ -55,10 +53,10 @@ class Tracks:
         self._rounds = Rounds(
             tracker=tracker,
             compute=compute,
-            footage=footage,
+            pictures=pictures,
             store=store,
             survivors=self._survivors,
-            behind=behind,
+            keeping=keeping,
             recent=recent,
             events=events,
         )

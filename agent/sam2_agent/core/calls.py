@@ -1,0 +1,115 @@
+"""What CVAT sends to a serverless tracker: one image, and for each object a shape to begin with or a state.
+
+    {"image": base64, "shapes": [{"type", "points"}, null, ...], "states": [null, what we answered, ...]}
+
+Either list may be shorter than the other, or empty: what is not there counts as null.  CVAT before supported
+shape types knows rectangles only, as bare lists of four numbers.  Calls come through users' browsers and are
+untrusted: every error is a sentence for the annotator.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from sam2_agent.core.chain import read_state
+from sam2_agent.core.requests import MAX_NAME, MAX_OBJECTS, MAX_POINTS
+from sam2_agent.errors import RequestRefused
+
+MAX_BODY = 2**27
+"""The longest call that is read, in bytes."""
+
+Numbers = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_POINTS)]
+
+
+class _Drawn(BaseModel):
+    """A shape as CVAT sends it; other fields are of no interest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Annotated[str, Field(max_length=MAX_NAME)]
+    points: Numbers
+    rotation: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+
+class _Payload(BaseModel):
+    image: str
+    shapes: list[JsonValue] = []
+    states: list[JsonValue] = []
+
+
+_BARE: TypeAdapter[list[float]] = TypeAdapter(Numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a track with this shape; `bare` where it is to be answered as a bare list of points."""
+
+    type: str
+    points: list[float]
+    rotation: float
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on with the track whose newest step has this name."""
+
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An encoded image, and what to do for each object on it."""
+
+    image: bytes
+    objects: list[Start | Continue]
+
+
+def parse(body: bytes) -> Call:
+    """Read a call; raises `RequestRefused` with the annotator's sentence."""
+    try:
+        payload = _Payload.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestRefused(f"The tracking call is not understood ({_first(error)}).") from error
+    count = max(len(payload.shapes), len(payload.states))
+    if not count:
+        raise RequestRefused("The tracking call names no object; draw a shape and run.")
+    if count > MAX_OBJECTS:
+        raise RequestRefused(
+            f"{count} objects are too many for one call; track at most {MAX_OBJECTS} at once."
+        )
+    pairs = zip_longest(payload.shapes, payload.states)
+    return Call(_image(payload.image), [_object(shape, state) for shape, state in pairs])
+
+
+def _object(shape: JsonValue, state: JsonValue) -> Start | Continue:
+    if state is not None:
+        return Continue(read_state(state))
+    if shape is None:
+        raise RequestRefused("An object has neither a shape nor a tracking state; draw its shape and run.")
+    try:
+        if isinstance(shape, list):
+            return Start("rectangle", _BARE.validate_python(shape), 0.0, bare=True)
+        drawn = _Drawn.model_validate(shape)
+    except ValidationError as error:
+        raise RequestRefused(f"A shape is not understood ({_first(error)}); draw it again.") from error
+    return Start(drawn.type, drawn.points, drawn.rotation, bare=False)
+
+
+def _image(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RequestRefused("The image of the tracking call is not base64, or cut off.") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "its JSON"
+    return f"{where}: {first['msg']}"
