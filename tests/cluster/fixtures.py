@@ -35,5 +35,5 @@ def control_plane() -> Iterator[RunningControlPlane]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Target:
-    """The cluster that the user named, or the local one, which stays up for the next run."""
-    return target()
+    """The cluster that the user named, or the local one with two nodes, which stays up for the next run."""
+    return target(nodes=2)
