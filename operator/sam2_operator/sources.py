@@ -17,6 +17,7 @@ from sam2_operator.core.observed import (
     StateAccess,
     TokenCredentials,
 )
+from sam2_operator.errors import StateStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,10 @@ class SourceReader:
                     )
                 )
             return StateAccess(_text(data[reference.key]).strip(), ca_pem)
-        managed = self.store.managed(tracker.metadata.uid)
+        try:
+            managed = self.store.managed(tracker.metadata.uid)
+        except StateStoreError as error:
+            raise MissingError(Problem(error.reason, str(error))) from error
         if managed is None:
             raise MissingError(
                 Problem(
