@@ -72,8 +72,8 @@ def dripping(clock: MovableClock) -> Callable[[socket.socket], None]:
     return send
 
 
-def access(url: str, token: str = "token") -> CvatAccess:
-    return CvatAccess(url, "", TokenCredentials(token))
+def access(url: str, *, account: int = 0) -> CvatAccess:
+    return CvatAccess(url, "", TokenCredentials(f"token {account}"))
 
 
 def test_an_answer_of_cvat_without_end_is_given_up() -> None:
@@ -136,7 +136,7 @@ def test_a_silent_cvat_costs_one_wait_and_not_one_for_each_tracker() -> None:
             cvat.session(access(url)).user()
         for number in range(10):
             with pytest.raises(NotAskedError):
-                cvat.session(access(url, token=f"of account {number}")).user()
+                cvat.session(access(url, account=number)).user()
         assert connections == 1
         closed.set()
         clock.advance(31)
