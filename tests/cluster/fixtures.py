@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.controlplane import temporary
+from tests.cluster.controlplane import ControlPlane, temporary
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.targets import Target, target
 
@@ -19,18 +19,20 @@ class RunningControlPlane:
         kubeconfig: its administrator's kubeconfig.
         audit_log: one ``audit.k8s.io/v1`` Event a line (level Metadata), once a request was answered.
         kubectl: kubectl with that kubeconfig.
+        plane: its parts, which a test may end and start again.
     """
 
     kubeconfig: Path
     audit_log: Path
     kubectl: Kubectl
+    plane: ControlPlane
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[RunningControlPlane]:
     """Start a control plane on free loopback ports; its programs are built on first use (minutes)."""
     with temporary() as plane:
-        yield RunningControlPlane(plane.files.kubeconfig, plane.files.audit_log, plane.kubectl)
+        yield RunningControlPlane(plane.files.kubeconfig, plane.files.audit_log, plane.kubectl, plane)
 
 
 @pytest.fixture(scope="session")
