@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from sam2_operator.core import naming
 from sam2_operator.core.conditions import deleting_findings
+from sam2_operator.core.deadlines import Deadlines
 from sam2_operator.core.observed import Problem, StateAccess
 from sam2_operator.core.ownership import is_owned
 from sam2_operator.core.plan import NODE_LOSS_MARGIN
@@ -24,11 +23,11 @@ from sam2_operator.core.timestamps import parse, text
 from sam2_operator.errors import ConflictError, CvatError, OperatorError
 from sam2_operator.registrar import problem_of
 from sam2_operator.retirement import owned_functions
-from sam2_operator.sources import SourceReader, Sources
+from sam2_operator.sources import AccessMemory, SourceReader, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import timedelta
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
@@ -39,48 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
-_LEAST_TRIED = timedelta(seconds=60)
-"""How long this process tries before it lets go, also where the deadline passed while no operator ran."""
-
-
-class AccessMemory:
-    """The access that trackers had last; safe for several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._last: dict[str, Sources] = {}
-
-    def note(self, uid: str, sources: Sources) -> Sources:
-        """Take in what could be read, and give it completed by what could be read before."""
-        with self._lock:
-            before = self._last.get(uid, sources)
-            cvat = before.cvat if isinstance(sources.cvat, Problem) else sources.cvat
-            state = before.state if isinstance(sources.state, Problem) else sources.state
-            self._last[uid] = Sources(cvat, state)
-            return self._last[uid]
-
-    def forget(self, uid: str) -> None:
-        """Drop what is known about a tracker."""
-        with self._lock:
-            self._last.pop(uid, None)
-
-
-class Beginnings:
-    """When this process first tried to end each tracker; safe for several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._began: dict[str, datetime] = {}
-
-    def of(self, uid: str, now: datetime) -> datetime:
-        """Give when it began, which is now if it had not."""
-        with self._lock:
-            return self._began.setdefault(uid, now)
-
-    def forget(self, uid: str) -> None:
-        """Drop what is known about a tracker."""
-        with self._lock:
-            self._began.pop(uid, None)
+_NO_ACCESS = "NoAccess"
+_AT_ONCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +57,7 @@ class Finalizer:
     deadline: timedelta
     retirement: Retirement
     access: AccessMemory = field(default_factory=AccessMemory)
-    beginnings: Beginnings = field(default_factory=Beginnings)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def finalize(self, tracker: Tracker) -> float | None:
         """Go on with the end of a tracker; give the seconds until the next call, None when it has ended.
@@ -108,8 +67,9 @@ class Finalizer:
             KubernetesError: the API server does not let the operator work.
         """
         sources = self.access.note(tracker.metadata.uid, self._read(tracker))
-        gives_up_at = self._gives_up_at(tracker)
-        late = self.clock.now() >= gives_up_at
+        now, asked = self.clock.now(), parse(tracker.metadata.deletion_timestamp or "")
+        gives_up_at = self.deadlines.of(tracker.metadata.uid, asked, self.deadline, now)
+        late = now >= gives_up_at
         left = []
         for step in (self._stop_agent, self._delete_functions, self._purge_state):
             problem = _tried(step, tracker, sources)
@@ -121,8 +81,8 @@ class Finalizer:
         if left:
             self._give_up(tracker, left)
         self.kube.set_finalizer(tracker, present=False)
-        self.access.forget(tracker.metadata.uid)
-        self.beginnings.forget(tracker.metadata.uid)
+        for memory in (self.access, self.deadlines, self.reporter.told):
+            memory.forget(tracker.metadata.uid)
         self.ledger.forget(tracker.key)
         log.info("%s: ended", tracker.key)
         return None
@@ -134,13 +94,6 @@ class Finalizer:
         except OperatorError as error:
             problem = Problem(error.reason, str(error))
             return Sources(problem, problem)
-
-    def _gives_up_at(self, tracker: Tracker) -> datetime:
-        began = self.beginnings.of(tracker.metadata.uid, self.clock.now())
-        asked = parse(tracker.metadata.deletion_timestamp or "")
-        said = tracker.deletion_seconds
-        deadline = self.deadline if said is None else min(self.deadline, timedelta(seconds=said))
-        return max(asked + deadline, began + min(deadline, _LEAST_TRIED))
 
     def _is_vain(self, tracker: Tracker, problem: Problem) -> bool:
         """Whether waiting helps nothing: what is missing cannot come back, for the namespace is going."""
@@ -218,13 +171,9 @@ class Finalizer:
 
     def _give_up(self, tracker: Tracker, left: list[str]) -> None:
         message = f"Deleted without finishing: {' '.join(left)} Clean up by hand."
-        log.warning("%s: %s", tracker.key, message)
-        self.metrics.left_behind()
-        self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message, lasting=True)
-
-
-_NO_ACCESS = "NoAccess"
-_AT_ONCE = 0.1
+        if self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message, lasting=True):
+            log.warning("%s: %s", tracker.key, message)
+            self.metrics.left_behind()
 
 
 def _tried(
