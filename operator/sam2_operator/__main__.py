@@ -68,6 +68,7 @@ async def operate(settings: Settings) -> None:
         serves=lambda pod: (report := world.agents.report(pod)) is not None and report.ready,
         scopes=list(scopes.values()),
         observe=metrics.observe,
+        waited=metrics.waited,
         executor=executor,
         workers=settings.workers,
         pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),

@@ -51,11 +51,13 @@ class Administrator:
 class RedisStateStore:
     """The port `StateStore`; safe to use from several threads."""
 
-    def __init__(self, administrator: Administrator | None, *, purge_seconds: float = _PURGE_SECONDS) -> None:
+    def __init__(
+        self, administrator: Administrator | None, *, purge_seconds: float = _PURGE_SECONDS, slots: int = 2
+    ) -> None:
         self._administrator = administrator
         self._purge = Purge(purge_seconds)
         self._canonical_rules: str | None = None
-        self._clients = RedisClients()
+        self._clients = RedisClients(slots=slots)
 
     def managed(self, uid: str) -> StateAccess | None:
         """Give a tracker's own access to the Redis installed with the operator; None if there is none."""

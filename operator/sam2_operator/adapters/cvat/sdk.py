@@ -24,6 +24,7 @@ from sam2_operator.adapters.cvat.sightings import Sightings
 from sam2_operator.core.bulkhead import Bulkhead
 from sam2_operator.core.observed import CvatAccess, Function, User
 from sam2_operator.errors import (
+    CvatError,
     ForeignAnswerError,
     NotAskedError,
     NotFoundError,
@@ -31,6 +32,8 @@ from sam2_operator.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sam2_operator.core.functions import Fields
     from sam2_operator.core.ports import Clock, CvatSession
 
@@ -54,9 +57,13 @@ class SdkCvat:
         *,
         slow_seconds: float = _SLOW_SECONDS,
         slots: int = 2,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait `seconds` to connect and between bytes; let `slots` threads wait for slow CVATs together."""
-        self._clock, self._seconds = clock, seconds
+        """Wait `seconds` to connect and between bytes; let `slots` threads wait for slow CVATs together.
+
+        `count` takes what came of each request: Answered, the reason of its error, or NotAsked.
+        """
+        self._clock, self._seconds, self._count = clock, seconds, count
         self._bulkhead = Bulkhead(clock.monotonic, slow_seconds=slow_seconds, slots=slots)
         self._lock = Lock()
         self._sessions: OrderedDict[CvatAccess, SdkSession] = OrderedDict()
@@ -86,16 +93,23 @@ class SdkCvat:
         if len(self._hosts) > _MAX_SESSIONS:
             self._hosts.popitem(last=False)
         line = Line(host, account=Restraint(self._clock), shared=shared, bulkhead=self._bulkhead)
-        return SdkSession(
-            access, line, Connection(access, self._clock, self._seconds), Sightings(self._clock)
-        )
+        connection = Connection(access, self._clock, self._seconds)
+        return SdkSession(access, line, connection, Sightings(self._clock), self._count)
 
 
 class SdkSession:
     """The port `CvatSession`; safe to use from several threads, one request at a time."""
 
-    def __init__(self, access: CvatAccess, line: Line, connection: Connection, seen: Sightings) -> None:
+    def __init__(
+        self,
+        access: CvatAccess,
+        line: Line,
+        connection: Connection,
+        seen: Sightings,
+        count: Callable[[str], None],
+    ) -> None:
         self._access, self._line, self._connection, self._seen = access, line, connection, seen
+        self._count = count
 
     def close(self) -> None:
         """Close the connections."""
@@ -186,8 +200,15 @@ class SdkSession:
     def _ask(
         self, verb: str, path: str, *, query: dict[str, Any] | None = None, body: dict[str, Any] | None = None
     ) -> Answer:
-        with self._line.asking():
-            return self._connection.ask(verb, path, query=query, body=body)
+        result = "Answered"
+        try:
+            with self._line.asking():
+                return self._connection.ask(verb, path, query=query, body=body)
+        except CvatError as error:
+            result = "NotAsked" if isinstance(error, NotAskedError) else error.reason
+            raise
+        finally:
+            self._count(result)
 
 
 def _host(access: CvatAccess) -> str:
