@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sam2_operator.core import naming
@@ -27,7 +28,6 @@ from sam2_operator.sources import AccessMemory, SourceReader, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
@@ -68,7 +68,9 @@ class Finalizer:
         """
         sources = self.access.note(tracker.metadata.uid, self._read(tracker))
         now, asked = self.clock.now(), parse(tracker.metadata.deletion_timestamp or "")
-        gives_up_at = self.deadlines.of(tracker.metadata.uid, asked, self.deadline, now)
+        said = tracker.deletion_seconds
+        patience = self.deadline if said is None else min(self.deadline, timedelta(seconds=said))
+        gives_up_at = self.deadlines.of(tracker.metadata.uid, asked, patience, now)
         late = now >= gives_up_at
         left = []
         for step in (self._stop_agent, self._delete_functions, self._purge_state):
