@@ -37,17 +37,20 @@ def remove(name: str, *, patience: float = 20.0) -> bool:
 def signal_all(name: str, number: signal.Signals) -> None:
     """Send a signal to every process in it; those that come while it is sent are not missed."""
     told: set[int] = set()
-    while new := _pids(name) - told:
+    while new := pids(name) - told:
         for pid in new:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         told |= new
 
 
-def _pids(name: str) -> set[int]:
+def pids(name: str, *, below: str = "") -> set[int]:
+    """What runs in it: all, or only what runs in cgroups of which a part of the path is named so."""
     found: set[int] = set()
     for hierarchy in _hierarchies("cgroup", "cgroup2"):
         for folder in _leaves_first(hierarchy / name):
+            if below not in str(folder):
+                continue
             with suppress(OSError):  # it went meanwhile
                 found |= {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
     return found
