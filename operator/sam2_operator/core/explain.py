@@ -75,9 +75,10 @@ def _node_lost(workload: Workload) -> Problem | None:
         return None
     return Problem(
         "NodeNotReady",
-        f"Node {pod.node} of the pod {pod.name} does not answer. With spec.agent.onNodeLoss Replace another "
-        "agent takes over in a minute or two; with Wait the agent comes back with its node, or once the node "
-        f"is removed from the cluster (kubectl delete node {pod.node}).",
+        f"Node {pod.node} of the pod {pod.name} does not answer. With spec.agent.onNodeLoss Replace, and "
+        "volumes that other nodes can mount too, another agent takes over in a minute or two; else the agent "
+        "comes back with its node, or once that is removed from the cluster "
+        f"(kubectl delete node {pod.node}).",
     )
 
 
@@ -107,11 +108,10 @@ def _unschedulable(workload: Workload) -> Problem | None:
     pod = workload.pod
     if pod is None or pod.running or pod.unschedulable is None:
         return None
-    return Problem(
-        "Unschedulable",
-        f"No node takes the pod {pod.name}: {pod.unschedulable} Add a node, or change spec.agent.resources, "
-        "nodeSelector, tolerations or affinity.",
-    )
+    advice = "Add a node, or change spec.agent.resources, nodeSelector, tolerations or affinity."
+    if "persistentvolume" in pod.unschedulable.lower():
+        advice = "Make the claim or its volume, or correct spec.model.volume or spec.model.cache."
+    return Problem("Unschedulable", f"No node takes the pod {pod.name}: {pod.unschedulable} {advice}")
 
 
 def _crashed(workload: Workload) -> Problem | None:
