@@ -1,4 +1,4 @@
-"""The status is true in every version that anybody could have read; `kubectl wait` never returns too early."""
+"""The status is true in every version that could be read, and `kubectl wait` never returns too early."""
 
 from __future__ import annotations
 
