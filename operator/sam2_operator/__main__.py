@@ -11,11 +11,13 @@ import random
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
 
 from sam2_operator import commands, wiring
+from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.metrics import OperatorMetrics
 from sam2_operator.driver import Driver
 from sam2_operator.errors import OperatorError
@@ -29,6 +31,7 @@ log = logging.getLogger("sam2_operator")
 EXIT_USAGE = 64
 _END_SECONDS = 15.0
 """How long reconciles that run may take to end: with all the rest less than the 30 of a pod."""
+_THREADS_SECONDS = 2.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -59,12 +62,14 @@ async def operate(settings: Settings) -> None:
     reconciler = wiring.reconciler(settings, world, kube.instance)
     scopes = wiring.scopes(settings, kube)
     rng = random.Random()  # noqa: S311 - jitter is no secret
+    executor = ThreadPoolExecutor(settings.workers + 1, thread_name_prefix="reconcile")
     driver = Driver(
         reconcile=reconciler.reconcile,
         serves=lambda pod: (report := world.agents.report(pod)) is not None and report.ready,
         scopes=list(scopes.values()),
         observe=metrics.observe,
-        executor=ThreadPoolExecutor(settings.workers + 1, thread_name_prefix="reconcile"),
+        waited=metrics.waited,
+        executor=executor,
         workers=settings.workers,
         pace=Pace(settings.interval_seconds, settings.agent_interval_seconds),
         random=rng,
@@ -89,6 +94,7 @@ async def operate(settings: Settings) -> None:
             world.cvat.close()
             world.store.close()
         told.cancel()
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,6 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "crds":
             return commands.apply_crds(wiring.connect(1), options.timeout)
+        if options.command == "trackers" and options.action == "release":
+            return commands.release_trackers(wiring.connect(1), settings.namespaces, SystemClock())
         if options.command == "trackers":
             return commands.delete_trackers(wiring.connect(1), settings.namespaces, options.timeout)
         asyncio.run(operate(settings))
@@ -117,10 +125,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _leave_threads_behind() -> None:
     """Exit although a thread still waits for somebody: it may be interrupted anywhere, as by a crash."""
-    if any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    deadline = time.monotonic() + _THREADS_SECONDS
+    for each in others:
+        each.join(max(0.0, deadline - time.monotonic()))
+    if any(each.is_alive() for each in others):
         log.info("what still runs is left to the next operator")
         logging.shutdown()
-        sys.stdout.flush()
         os._exit(0)
 
 
@@ -132,7 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     crds.add_argument("action", choices=["apply"], help="apply it and wait until it is served")
     crds.add_argument("--timeout", type=float, default=60.0, help="seconds to wait")
     trackers = subcommands.add_parser("trackers", help="all SAM2Trackers served here")
-    trackers.add_argument("action", choices=["delete"], help="delete them and wait until they are gone")
+    trackers.add_argument(
+        "action",
+        choices=["delete", "release"],
+        help="delete them and wait until they are gone; or, where no operator runs, let go of them",
+    )
     trackers.add_argument("--timeout", type=float, default=240.0, help="seconds to wait")
     return parser
 

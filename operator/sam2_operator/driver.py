@@ -51,14 +51,19 @@ class Driver:
     workers: int
     pace: Pace
     random: random.Random
+    waited: Callable[[float], None] = lambda _: None
+    """Takes the seconds for which each tracker had to wait for a worker."""
     problem: str | None = "The trackers have not been listed yet."
     """Why the operator may not know all trackers."""
-    _queue: Workqueue[Key] = field(default_factory=Workqueue)
+    _queue: Workqueue[Key] = field(init=False)
     _tracked: dict[Key, Tracked] = field(default_factory=dict)
     _running: dict[str, float] = field(default_factory=dict)
     """What is done in threads, and since when."""
     _ended: float = 0.0
     """When a reconcile last ended."""
+
+    def __post_init__(self) -> None:
+        self._queue = Workqueue(self.waited)
 
     async def run(self) -> None:
         """Reconcile until stopped; then wait for what runs to end."""
@@ -90,6 +95,10 @@ class Driver:
         """Give how many trackers there are, and how many of them are ready."""
         outcomes = [tracked.outcome for tracked in self._tracked.values()]
         return len(outcomes), sum(outcome is not None and outcome.ready for outcome in outcomes)
+
+    def waiting(self) -> int:
+        """Give how many trackers wait for a worker."""
+        return len(self._queue)
 
     def stuck(self) -> str | None:
         """Give what takes so long that the operator must be stuck. What fails does not: it ends."""
@@ -165,6 +174,7 @@ class Driver:
             log.info("%s: it can be reconciled again", name)
         tracked.said = said
         self._ended = loop.time()
+        log.debug("%s: %s after %.4f s", name, result, self._ended - began)
         self.observe(result, self._ended - began)
         return outcome
 

@@ -35,6 +35,12 @@ class CvatUnreachableError(CvatError):
     reason = "CVATUnreachable"
 
 
+class NotAskedError(CvatError):
+    """CVAT was slow the last time, or others wait for it already: nothing was sent."""
+
+    reason = "CVATUnreachable"
+
+
 class CredentialsRefusedError(CvatError):
     """CVAT does not know the credentials (401)."""
 

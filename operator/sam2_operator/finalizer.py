@@ -3,28 +3,31 @@
 In that order: an agent that still ran would answer for a function that is gone, or write keys after the
 purge. What does not work is tried again, visibly, until a deadline; then the tracker is let go, and log,
 metric and event say what was left. Its namespace may be going away at the same time, and the Secret with it:
-the credentials that worked last are kept in memory for this.
+the credentials that worked last are kept in memory for this. Where they are not known, and cannot be made
+again because the namespace takes nothing new, there is nothing to wait for.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from threading import Lock
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sam2_operator.core import naming
-from sam2_operator.core.conditions import Finding
-from sam2_operator.core.observed import Problem
+from sam2_operator.core.conditions import deleting_findings
+from sam2_operator.core.deadlines import Deadlines
+from sam2_operator.core.observed import Problem, StateAccess
 from sam2_operator.core.ownership import is_owned
 from sam2_operator.core.plan import NODE_LOSS_MARGIN
 from sam2_operator.core.timestamps import parse, text
-from sam2_operator.errors import CvatError, OperatorError
+from sam2_operator.errors import ConflictError, CvatError, OperatorError
 from sam2_operator.registrar import problem_of
-from sam2_operator.sources import SourceReader, Sources
+from sam2_operator.retirement import owned_functions
+from sam2_operator.sources import AccessMemory, SourceReader, Sources
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Callable
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
@@ -35,28 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
-
-
-class AccessMemory:
-    """The access that trackers had last; safe for several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._last: dict[str, Sources] = {}
-
-    def note(self, uid: str, sources: Sources) -> Sources:
-        """Take in what could be read, and give it completed by what could be read before."""
-        with self._lock:
-            before = self._last.get(uid, sources)
-            cvat = before.cvat if isinstance(sources.cvat, Problem) else sources.cvat
-            state = before.state if isinstance(sources.state, Problem) else sources.state
-            self._last[uid] = Sources(cvat, state)
-            return self._last[uid]
-
-    def forget(self, uid: str) -> None:
-        """Drop what is known about a tracker."""
-        with self._lock:
-            self._last.pop(uid, None)
+_NO_ACCESS = "NoAccess"
+_AT_ONCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +57,7 @@ class Finalizer:
     deadline: timedelta
     retirement: Retirement
     access: AccessMemory = field(default_factory=AccessMemory)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def finalize(self, tracker: Tracker) -> float | None:
         """Go on with the end of a tracker; give the seconds until the next call, None when it has ended.
@@ -82,13 +66,16 @@ class Finalizer:
             ConflictError: somebody changed the tracker in between; begin again.
             KubernetesError: the API server does not let the operator work.
         """
-        sources = self.access.note(tracker.metadata.uid, self.sources.read(tracker))
-        gives_up_at = parse(tracker.metadata.deletion_timestamp or "") + self.deadline
-        late = self.clock.now() >= gives_up_at
+        sources = self.access.note(tracker.metadata.uid, self._read(tracker))
+        now, asked = self.clock.now(), parse(tracker.metadata.deletion_timestamp or "")
+        said = tracker.deletion_seconds
+        patience = self.deadline if said is None else min(self.deadline, timedelta(seconds=said))
+        gives_up_at = self.deadlines.of(tracker.metadata.uid, asked, patience, now)
+        late = now >= gives_up_at
         left = []
         for step in (self._stop_agent, self._delete_functions, self._purge_state):
-            problem = step(tracker, sources)
-            if problem is not None and not late:
+            problem = _tried(step, tracker, sources)
+            if problem is not None and not late and not self._is_vain(tracker, problem):
                 self._wait(tracker, problem, text(gives_up_at))
                 return min(problem.retry_after or _RETRY_SECONDS, _RETRY_SECONDS)
             if problem is not None:
@@ -96,10 +83,23 @@ class Finalizer:
         if left:
             self._give_up(tracker, left)
         self.kube.set_finalizer(tracker, present=False)
-        self.access.forget(tracker.metadata.uid)
+        for memory in (self.access, self.deadlines, self.reporter.told):
+            memory.forget(tracker.metadata.uid)
         self.ledger.forget(tracker.key)
         log.info("%s: ended", tracker.key)
         return None
+
+    def _read(self, tracker: Tracker) -> Sources:
+        """Read what the tracker refers to; that the API server does not show it must not hold the tracker."""
+        try:
+            return self.sources.read(tracker)
+        except OperatorError as error:
+            problem = Problem(error.reason, str(error))
+            return Sources(problem, problem)
+
+    def _is_vain(self, tracker: Tracker, problem: Problem) -> bool:
+        """Whether waiting helps nothing: what is missing cannot come back, for the namespace is going."""
+        return problem.reason == _NO_ACCESS and self.kube.is_terminating(tracker.metadata.namespace)
 
     def _stop_agent(self, tracker: Tracker, _: Sources) -> Problem | None:
         namespace, name = tracker.metadata.namespace, tracker.metadata.name
@@ -112,17 +112,26 @@ class Finalizer:
         pod = self.kube.pod(namespace, naming.pod_name(name))
         if pod is None:
             return None
+        if pod.deleted_at is None:
+            # Kubernetes would do it once the StatefulSet is gone, which somebody's finalizer may hold.
+            self.kube.delete_pod(namespace, pod, force=False)
         lost = pod.deleted_at is not None and self.clock.now() - parse(pod.deleted_at) > NODE_LOSS_MARGIN
         if lost and tracker.spec.agent.on_node_loss == "Replace":
             self.kube.delete_pod(namespace, pod, force=True)
         where = f" on node {pod.node}" if pod.node else ""
-        return Problem("Deleting", f"The agent's pod {pod.name}{where} is still stopping.")
+        advice = (
+            f" Its node may be lost: remove it from the cluster, or delete the pod by force if {pod.node} is "
+            "surely off."
+            if lost and pod.node
+            else ""
+        )
+        return Problem("Deleting", f"The agent's pod {pod.name}{where} is still stopping.{advice}")
 
     def _delete_functions(self, tracker: Tracker, sources: Sources) -> Problem | None:
         if not self.retirement.has_work(tracker):
             return None
         if isinstance(sources.cvat, Problem):
-            return _undeleted(tracker, sources.cvat)
+            return _undeleted(tracker, sources.cvat, reason=_NO_ACCESS)
         try:
             problem = self.retirement.retire(tracker, self.cvat.session(sources.cvat))
         except CvatError as error:
@@ -130,34 +139,62 @@ class Finalizer:
         return problem and _undeleted(tracker, problem)
 
     def _purge_state(self, tracker: Tracker, sources: Sources) -> Problem | None:
-        if isinstance(sources.state, Problem):
-            # No agent ever ran with it, or the Secret is gone for good: its keys expire by themselves.
-            return None
-        uid = tracker.metadata.uid
+        """Delete the tracker's keys; where there can be none but such as expire soon, only try to."""
+        managed = self.store.managed(tracker.metadata.uid)
+        place = sources.state
+        problem = None if isinstance(place, Problem) else self._purge(tracker, place)
+        if managed is None or managed == place:
+            return problem
         # A tracker that was moved to a Redis of its own may have left keys and a user in the operator's.
-        managed = self.store.managed(uid)
-        places = [sources.state, *([managed] if managed is not None and managed != sources.state else [])]
-        for place in places:
-            try:
-                count = self.store.purge(place, naming.key_prefix(uid))
-            except OperatorError as error:
-                return Problem("Deleting", f"The tracks {naming.key_prefix(uid)}* cannot be deleted: {error}")
-            log.info("%s: deleted %d keys in Redis", tracker.key, count)
-        return None
+        left_there = self._purge(tracker, managed)
+        if left_there is not None and not self._uses_managed(tracker):
+            log.warning("%s: %s Its keys, if there are any, expire.", tracker.key, left_there.message)
+            return problem
+        return problem or left_there
+
+    def _purge(self, tracker: Tracker, place: StateAccess) -> Problem | None:
+        prefix = naming.key_prefix(tracker.metadata.uid)
+        try:
+            done = self.store.purge(place, prefix)
+        except OperatorError as error:
+            message = f"The tracks {prefix}* cannot be deleted: {error} They expire by themselves."
+            return Problem("Deleting", message)
+        return None if done else Problem("Deleting", f"The tracks {prefix}* are being deleted.", _AT_ONCE)
+
+    def _uses_managed(self, tracker: Tracker) -> bool:
+        """Whether the tracker still has a user of the operator's Redis: its Secret goes after the user."""
+        name = naming.state_secret_name(tracker.metadata.name)
+        live = self.kube.get("Secret", tracker.metadata.namespace, name)
+        return live is not None and is_owned(tracker, live)
 
     def _wait(self, tracker: Tracker, problem: Problem, until: str) -> None:
         message = f"{problem.message} The tracker is let go at {until} in any case."
-        self.reporter.report(tracker, tracker.status, [Finding("Ready", "False", "Deleting", message)], None)
+        self.reporter.report(tracker, tracker.status, deleting_findings(message), None)
 
     def _give_up(self, tracker: Tracker, left: list[str]) -> None:
         message = f"Deleted without finishing: {' '.join(left)} Clean up by hand."
-        log.warning("%s: %s", tracker.key, message)
-        self.metrics.left_behind()
-        self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message, lasting=True)
+        if self.reporter.tell(tracker, warning=True, reason="LeftBehind", message=message, lasting=True):
+            log.warning("%s: %s", tracker.key, message)
+            self.metrics.left_behind()
 
 
-def _undeleted(tracker: Tracker, problem: Problem) -> Problem:
-    ids = [*tracker.status.obsolete_function_ids, tracker.status.function_id]
-    known = ", ".join(str(each) for each in ids if each is not None)
+def _tried(
+    step: Callable[[Tracker, Sources], Problem | None], tracker: Tracker, sources: Sources
+) -> Problem | None:
+    """Take a step; where the API server stands in its way, others may still be possible.
+
+    Raises:
+        ConflictError: somebody changed something in between; begin again.
+    """
+    try:
+        return step(tracker, sources)
+    except ConflictError:
+        raise
+    except OperatorError as error:
+        return Problem("Deleting", str(error))
+
+
+def _undeleted(tracker: Tracker, problem: Problem, *, reason: str = "Deleting") -> Problem:
+    known = ", ".join(str(each) for each in owned_functions(tracker))
     what = f"Function {known}" if known else f"A function named {naming.function_name(tracker)!r}"
-    return Problem("Deleting", f"{what} cannot be deleted in CVAT: {problem.message}", problem.retry_after)
+    return Problem(reason, f"{what} cannot be deleted in CVAT: {problem.message}", problem.retry_after)

@@ -67,13 +67,15 @@ class Tracked:
 
     def end(self, now: float, outcome: Outcome | None, pace: Pace, rng: random.Random) -> None:
         """Note what came of it; None is a failure."""
-        self.outcome, self._ended = outcome, now
+        is_first, self.outcome, self._ended = self._ended == 0.0, outcome, now
         self.failures = 0 if outcome is not None else self.failures + 1
         if outcome is None:
             self.due = now + backoff(self.failures, pace.interval, rng)
             return
         usual = pace.interval if outcome.ready else pace.agent_interval
-        self.due = now + jittered(usual if outcome.retry_seconds is None else outcome.retry_seconds, rng)
+        wanted = usual if outcome.retry_seconds is None else outcome.retry_seconds
+        # An operator that starts meets all trackers at once; it does not meet them at once ever after.
+        self.due = now + (rng.uniform(0.0, wanted) if is_first else jittered(wanted, rng))
 
     def calm(self, pace: Pace) -> float:
         """Give how long notifications are gathered: short, unless reconciles have long chased each other."""

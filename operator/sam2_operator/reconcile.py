@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sam2_operator.api.tracker import FINALIZER, Tracker
-from sam2_operator.core import naming
+from sam2_operator.core import naming, pod_events
 from sam2_operator.core.applied import AppliedMemory
 from sam2_operator.core.conditions import agent_finding, function_finding, ready_finding, state_finding
 from sam2_operator.core.explain import explain
-from sam2_operator.core.observed import Manifest, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.observed import Event, Manifest, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.registration import is_right
 from sam2_operator.core.workload import RESTART_ANNOTATION
@@ -118,20 +118,17 @@ class Reconciler:
         agent = naming.agent_name(name)
         stateful_set = self.kube.get("StatefulSet", namespace, agent)
         pod = self.kube.pod(namespace, naming.pod_name(name))
-        missing = stateful_set is not None and pod is None and not tracker.spec.suspend
+        report = self.agents.report(pod) if pod is not None and pod.running else None
+        events: tuple[Event, ...] = ()
+        if stateful_set is not None and not tracker.spec.suspend and pod_events.matter(pod, report):
+            events = self.kube.events(namespace, "Pod", naming.pod_name(name))
+            events += self.kube.events(namespace, "StatefulSet", agent) if pod is None else ()
         return Children(
             service_account=self.kube.get("ServiceAccount", namespace, agent),
             network_policy=self.kube.get("NetworkPolicy", namespace, agent),
             state_secret=self.kube.get("Secret", namespace, naming.state_secret_name(name)),
             cache_claim=self.kube.get("PersistentVolumeClaim", namespace, naming.cache_claim_name(name)),
-            workload=Workload(
-                stateful_set=stateful_set,
-                pod=pod,
-                report=self.agents.report(pod) if pod is not None and pod.running else None,
-                creation_failure=self.kube.creation_failure(stateful_set)
-                if missing and stateful_set
-                else None,
-            ),
+            workload=Workload(stateful_set, pod, report, events),
         )
 
     def _wishes(self, tracker: Tracker, sources: Sources, children: Children) -> Wishes:

@@ -1,12 +1,15 @@
 """Tells what was found: conditions in the status, and an event for each transition.
 
-A status that is right already is not written.
+A status that is right already is not written. What comes and goes again and again (a container that crashes
+all night) is told once in the time for which Kubernetes keeps an event, so that one is always there to see.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from sam2_operator.api.status import AgentStatus, Condition, TrackerStatus
@@ -16,6 +19,7 @@ from sam2_operator.errors import KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
@@ -25,6 +29,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+EVENT_LIFE = timedelta(hours=1)
+"""For how long an API server keeps events, by default."""
+
+
+class Told:
+    """What each tracker's events have told, and when; safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._at: dict[str, dict[str, datetime]] = {}
+
+    def is_news(self, uid: str, reason: str, now: datetime) -> bool:
+        """Whether no event that still lives tells it; from now on, one does."""
+        with self._lock:
+            told = self._at.setdefault(uid, {})
+            if reason in told and now - told[reason] < EVENT_LIFE:
+                return False
+            told[reason] = now
+            return True
+
+    def forget(self, uid: str) -> None:
+        """Drop what is known about a tracker."""
+        with self._lock:
+            self._at.pop(uid, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reporter:
     """Writes statuses and events."""
@@ -32,6 +62,7 @@ class Reporter:
     kube: Kubernetes
     clock: Clock
     ledger: Ledger
+    told: Told = field(default_factory=Told)
 
     def report(
         self, tracker: Tracker, status: TrackerStatus, findings: Sequence[Finding], pod: Pod | None
@@ -61,12 +92,15 @@ class Reporter:
 
     def tell(
         self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
-    ) -> None:
-        """Make an event; that it cannot be made is no reason to stop."""
+    ) -> bool:
+        """Make an event, if it is news; that it cannot be made is no reason to stop."""
+        if not self.told.is_news(tracker.metadata.uid, reason, self.clock.now()):
+            return False
         try:
             self.kube.event(tracker, warning=warning, reason=reason, message=message, lasting=lasting)
         except KubernetesError as error:
             log.warning("%s: the event %s could not be made: %s", tracker.key, reason, error)
+        return True
 
     def _tell(self, tracker: Tracker, told: Sequence[Condition]) -> None:
         """Make an event when Ready changes, or is false for another reason than before."""

@@ -28,7 +28,7 @@ class Retirement:
 
     def has_work(self, tracker: Tracker) -> bool:
         """Whether CVAT needs to be asked at all."""
-        return bool(_owned_functions(tracker)) or tracker.status.registration is not None
+        return bool(owned_functions(tracker)) or tracker.status.registration is not None
 
     def retire(self, tracker: Tracker, session: CvatSession) -> Problem | None:
         """Delete the tracker's functions; give what is not done yet.
@@ -36,7 +36,7 @@ class Retirement:
         Raises:
             CvatError: CVAT does not do it.
         """
-        for function_id in _owned_functions(tracker):
+        for function_id in owned_functions(tracker):
             problem = _delete(tracker, session, function_id)
             if problem is not None:
                 return problem
@@ -61,7 +61,7 @@ class Retirement:
         return Problem("Settling", "a registration was interrupted, and CVAT may yet show what came of it.")
 
 
-def _owned_functions(tracker: Tracker) -> list[int]:
+def owned_functions(tracker: Tracker) -> list[int]:
     """Give the functions to delete: those that were replaced, and the present one unless it is to stay."""
     status, wanted = tracker.status, tracker.spec.function
     adopted = status.function is not None and status.function.adopted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from sam2_operator.core.observed import (
@@ -17,6 +18,7 @@ from sam2_operator.core.observed import (
     StateAccess,
     TokenCredentials,
 )
+from sam2_operator.errors import StateStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +45,28 @@ class Sources:
             return None
         parts = (self.cvat.ca_pem or "", self.state.url, self.state.ca_pem or "")
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+class AccessMemory:
+    """The access that trackers had last; safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last: dict[str, Sources] = {}
+
+    def note(self, uid: str, sources: Sources) -> Sources:
+        """Take in what could be read, and give it completed by what could be read before."""
+        with self._lock:
+            before = self._last.get(uid, sources)
+            cvat = before.cvat if isinstance(sources.cvat, Problem) else sources.cvat
+            state = before.state if isinstance(sources.state, Problem) else sources.state
+            self._last[uid] = Sources(cvat, state)
+            return self._last[uid]
+
+    def forget(self, uid: str) -> None:
+        """Drop what is known about a tracker."""
+        with self._lock:
+            self._last.pop(uid, None)
 
 
 class MissingError(Exception):
@@ -113,7 +137,10 @@ class SourceReader:
                     )
                 )
             return StateAccess(_text(data[reference.key]).strip(), ca_pem)
-        managed = self.store.managed(tracker.metadata.uid)
+        try:
+            managed = self.store.managed(tracker.metadata.uid)
+        except StateStoreError as error:
+            raise MissingError(Problem(error.reason, str(error))) from error
         if managed is None:
             raise MissingError(
                 Problem(

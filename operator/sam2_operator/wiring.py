@@ -77,8 +77,10 @@ def outside(settings: Settings, api: KubeApi, metrics: OperatorMetrics) -> tuple
     clock = SystemClock()
     instance = "/".join(part for part in (settings.namespace, settings.instance) if part)
     kube = Kube(api, clock, settings.namespaces, instance)
-    store = RedisStateStore(_administrator(settings))
-    return World(kube, kube, SdkCvat(clock), store, HttpAgents(clock), clock, metrics), kube
+    slots = max(1, settings.workers // 4)  # of three kinds that may hang: so some workers are always free
+    store = RedisStateStore(_administrator(settings), slots=slots)
+    cvat = SdkCvat(clock, slots=slots, count=metrics.cvat_asked)
+    return World(kube, kube, cvat, store, HttpAgents(clock, slots=slots), clock, metrics), kube
 
 
 def scopes(settings: Settings, kube: Kube) -> dict[str, Callable[[], list[tuple[str, str]]]]:

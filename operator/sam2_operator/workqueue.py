@@ -10,8 +10,10 @@ Three rules make level-triggered work out of notifications:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Key = TypeVar("Key")
 
@@ -19,8 +21,11 @@ Key = TypeVar("Key")
 class Workqueue(Generic[Key]):
     """Belongs to one event loop."""
 
-    def __init__(self) -> None:
-        self._ready: deque[Key] = deque()
+    def __init__(self, waited: Callable[[float], None] = lambda _: None) -> None:
+        """Tell `waited` of each key for how many seconds it was ready before a worker took it."""
+        self._waited = waited
+        self._ready: dict[Key, float] = {}
+        """Since when each key could be handed out, the oldest first."""
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -33,7 +38,7 @@ class Workqueue(Generic[Key]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._ready:
-            self._ready.append(key)
+            self._ready[key] = asyncio.get_running_loop().time()
             self._changed.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
@@ -45,11 +50,16 @@ class Workqueue(Generic[Key]):
             self._cancel(key)
             self._timers[key] = loop.call_at(when, self.add, key)
 
+    def __len__(self) -> int:
+        """Give how many keys could be handed out now, if there were workers."""
+        return len(self._ready)
+
     async def get(self) -> Key | None:
         """Wait for a key; None when there will be no more. `done` has to follow."""
         while not self._closed:
             if self._ready:
-                key = self._ready.popleft()
+                key = next(iter(self._ready))
+                self._waited(asyncio.get_running_loop().time() - self._ready.pop(key))
                 self._working.add(key)
                 return key
             self._changed.clear()

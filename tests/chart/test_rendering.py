@@ -152,20 +152,28 @@ def test_hooks_run_the_operator_s_image_and_leave_nothing(defaults: Rendered) ->
     assert crds["kind"] == uninstall["kind"] == "Job"
     assert _annotations(crds)["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert _container(crds)["args"] == ["crds", "apply"]
-    assert _annotations(uninstall)["helm.sh/hook"] == "pre-delete"
-    assert _container(uninstall)["args"] == ["trackers", "delete", "--timeout", "255"]
+    assert _annotations(uninstall)["helm.sh/hook"] == "post-delete", "an operator would hold them again"
+    assert _container(uninstall)["args"] == ["trackers", "release"]
 
 
-def test_the_uninstall_gives_up_before_its_deadline_kills_it(helm: Helm) -> None:
-    job = helm.template(uninstall__timeoutSeconds=600).one("Job", "sam2-tracker-operator-uninstall")
+def test_an_uninstall_that_deletes_trackers_does_so_while_the_operator_runs(helm: Helm) -> None:
+    rendered = helm.template(uninstall={"deleteTrackers": True, "timeoutSeconds": 600})
+    job = rendered.one("Job", "sam2-tracker-operator-uninstall")
 
+    assert _annotations(job)["helm.sh/hook"] == "pre-delete"
+    assert _container(job)["args"][:3] == ["trackers", "delete", "--timeout"]
     assert int(_container(job)["args"][-1]) < job["spec"]["activeDeadlineSeconds"] == 600
 
 
-def test_hooks_can_be_turned_off(helm: Helm) -> None:
-    rendered = helm.template(crds__apply=False, uninstall__deleteTrackers=False)
+def test_the_crd_s_hook_can_be_turned_off(helm: Helm) -> None:
+    rendered = helm.template(crds__apply=False)
 
-    assert not [each for each in rendered.objects if "helm.sh/hook" in _annotations(each)]
+    hooks = {_annotations(each).get("helm.sh/hook") for each in rendered.objects}
+    assert hooks == {None, "post-delete"}
+
+
+def test_an_uninstall_keeps_what_a_later_install_goes_on_with(defaults: Rendered) -> None:
+    assert _annotations(defaults.one("Secret", "sam2-tracker-redis"))["helm.sh/resource-policy"] == "keep"
 
 
 def test_the_notes_name_the_next_two_commands(helm: Helm) -> None:

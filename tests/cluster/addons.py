@@ -1,4 +1,4 @@
-"""What a cluster holds before its users come: DNS, GPUs that nobody has, and volumes."""
+"""What a cluster holds before its users come: DNS, and GPUs that nobody has."""
 
 import hashlib
 import json
@@ -11,8 +11,6 @@ from tests.cluster.oci import program_image
 
 GPU = "nvidia.com/gpu"
 GPUS_PER_NODE = 2
-STORAGE_CLASS = "local"
-VOLUMES_PER_NODE = 16
 
 _COREFILE = """\
 cluster.local:1053 in-addr.arpa:1053 {
@@ -57,6 +55,8 @@ def dns() -> list[dict[str, Any]]:
     }
     pod = {
         "serviceAccountName": name,
+        # Beside the control plane: tests take the other nodes away.
+        "nodeSelector": {"kubernetes.io/hostname": "node-0"},
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
         "containers": [container],
@@ -102,55 +102,8 @@ def dns() -> list[dict[str, Any]]:
     ]
 
 
-def storage_class() -> dict[str, Any]:
-    """The default class: volumes that were made beforehand, chosen once a pod is placed."""
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {
-            "name": STORAGE_CLASS,
-            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-        },
-        "provisioner": "kubernetes.io/no-provisioner",
-        "volumeBindingMode": "WaitForFirstConsumer",
-        "reclaimPolicy": "Retain",
-    }
-
-
-def volume(node: Node, index: int) -> dict[str, Any]:
-    """A volume in a folder of that node. Of type local: the kubelet gives it to the pod's fsGroup."""
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name]}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"{node.name}-{index:02}"},
-        "spec": {
-            "capacity": {"storage": "50Gi"},
-            "accessModes": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": STORAGE_CLASS,
-            "local": {"path": str(node.volume(index))},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-        },
-    }
-
-
 def give_gpus(kubectl: Kubectl, node: Node) -> None:
     """Say that the node has GPUs. None is behind them: the scheduler counts them, and that is all."""
     count = {GPU: str(GPUS_PER_NODE)}
     patch = json.dumps({"status": {"capacity": count, "allocatable": count}})
     kubectl("patch", "node", node.name, "--subresource=status", "--type=merge", f"--patch={patch}")
-
-
-def make_volumes(kubectl: Kubectl, node: Node) -> None:
-    """Make the node's volumes, and make anew, empty, those whose claim was deleted."""
-    listed = kubectl.get("persistentvolumes")["items"]
-    phases = {each["metadata"]["name"]: each["status"].get("phase") for each in listed}
-    wanted = {index: volume(node, index) for index in range(VOLUMES_PER_NODE)}
-    names = {index: each["metadata"]["name"] for index, each in wanted.items()}
-    if released := [name for name in names.values() if phases.get(name) == "Released"]:
-        kubectl("delete", "persistentvolume", *released)
-    missing = [index for index, name in names.items() if name in released or name not in phases]
-    for index in missing:
-        node.empty_volume(index)
-    kubectl.apply(storage_class(), *(wanted[index] for index in missing))

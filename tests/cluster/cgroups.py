@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster.waiting import wait_until
@@ -31,6 +32,28 @@ def create(name: str) -> None:
 def remove(name: str, *, patience: float = 20.0) -> bool:
     """Kill what runs in it and remove it; say whether nothing of it is left after patience (seconds)."""
     return wait_until(lambda: _removed(name), patience)
+
+
+def signal_all(name: str, number: signal.Signals) -> None:
+    """Send a signal to every process in it; those that come while it is sent are not missed."""
+    told: set[int] = set()
+    while new := pids(name) - told:
+        for pid in new:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        told |= new
+
+
+def pids(name: str, *, below: str = "") -> set[int]:
+    """What runs in it: all, or only what runs in cgroups of which a part of the path is named so."""
+    found: set[int] = set()
+    for hierarchy in _hierarchies("cgroup", "cgroup2"):
+        for folder in _leaves_first(hierarchy / name):
+            if below not in str(folder):
+                continue
+            with suppress(OSError):  # it went meanwhile
+                found |= {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+    return found
 
 
 def _removed(name: str) -> bool:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import addons, binaries, cgroups, loading, network, oci, places, sysctls
+from tests.cluster import addons, binaries, cgroups, loading, network, oci, outages, places, sysctls, volumes
 from tests.cluster.addresses import Plan
 from tests.cluster.commands import run
 from tests.cluster.controlplane import ControlPlane, Files
@@ -113,6 +113,7 @@ class Cluster:
         with step("control plane"):
             self.plane.start()
         for node in nodes:
+            outages.end(node)
             with step(f"{node.name}: containerd, kubelet, kube-proxy"):
                 node.start_containerd()
                 self._load_own_images(node)
@@ -123,7 +124,8 @@ class Cluster:
                 addons.give_gpus(self.kubectl, node)
         with step("volumes and DNS"):
             for node in nodes:
-                addons.make_volumes(self.kubectl, node)
+                volumes.make_local(self.kubectl, node)
+            volumes.make_shared(self.kubectl, self.folder / "shared-volumes")
             self.kubectl.apply(*addons.dns())
             self.kubectl("rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=120s")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.controlplane import temporary
+from tests.cluster.controlplane import ControlPlane, temporary
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.targets import Target, target
 
@@ -19,21 +19,23 @@ class RunningControlPlane:
         kubeconfig: its administrator's kubeconfig.
         audit_log: one ``audit.k8s.io/v1`` Event a line (level Metadata), once a request was answered.
         kubectl: kubectl with that kubeconfig.
+        plane: its parts, which a test may end and start again.
     """
 
     kubeconfig: Path
     audit_log: Path
     kubectl: Kubectl
+    plane: ControlPlane
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[RunningControlPlane]:
     """Start a control plane on free loopback ports; its programs are built on first use (minutes)."""
     with temporary() as plane:
-        yield RunningControlPlane(plane.files.kubeconfig, plane.files.audit_log, plane.kubectl)
+        yield RunningControlPlane(plane.files.kubeconfig, plane.files.audit_log, plane.kubectl, plane)
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Target:
-    """The cluster that the user named, or the local one, which stays up for the next run."""
-    return target()
+    """The cluster that the user named, or the local one with two nodes, which stays up for the next run."""
+    return target(nodes=2)

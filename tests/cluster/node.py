@@ -1,7 +1,6 @@
 """A node: containerd, kubelet and kube-proxy in the namespaces of one process, with cgroups of their own."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -57,16 +56,6 @@ class Node:
     @property
     def containerd_socket(self) -> Path:
         return self.sockets / self.name / "containerd.sock"
-
-    def volume(self, index: int) -> Path:
-        """A folder that backs one of the node's volumes."""
-        return self.folder / "volumes" / f"{index:02}"
-
-    def empty_volume(self, index: int) -> None:
-        """Make that folder, with nothing in it, writable for pods of any user."""
-        shutil.rmtree(self.volume(index), ignore_errors=True)
-        self.volume(index).mkdir(parents=True)
-        self.volume(index).chmod(0o777)
 
     @property
     def mounts(self) -> dict[Path, Path]:

@@ -42,29 +42,29 @@ def mutations(spec: Json) -> Iterator[Mutation]:
     Raises:
         UnknownFieldError: values must be written down for a field.
     """
-    for path, node, required in _fields(spec, ""):
-        one, two = _values(path, node)
-        optional = not required and "default" not in node and not _entry(_ALWAYS, path)
+    for path, node, required in fields(spec):
+        one, two = values(path, node)
+        optional = not required and "default" not in node
         if optional:
-            yield Mutation(path, "set", _spec(spec, path, _ABSENT), _spec(spec, path, one))
+            yield Mutation(path, "set", spec_with(spec, path, _ABSENT), spec_with(spec, path, one))
         if one != two and (not optional or node.get("type") != "object"):
-            yield Mutation(path, "changed", _spec(spec, path, one), _spec(spec, path, two))
+            yield Mutation(path, "changed", spec_with(spec, path, one), spec_with(spec, path, two))
 
 
-def _fields(node: Json, path: str) -> Iterator[tuple[str, Json, bool]]:
+def fields(node: Json, path: str = "") -> Iterator[tuple[str, Json, bool]]:
     """Give all fields, with whether the parent needs them."""
     for name, child in node.get("properties", {}).items():
         here = f"{path}.{name}".lstrip(".")
         yield here, child, name in node.get("required", [])
-        yield from _fields(child, here)
+        yield from fields(child, here)
     if "items" in node:
         yield f"{path}[]", node["items"], True
-        yield from _fields(node["items"], f"{path}[]")
+        yield from fields(node["items"], f"{path}[]")
     if isinstance(node.get("additionalProperties"), dict):
         yield f"{path}{{}}", node["additionalProperties"], True
 
 
-def _values(path: str, node: Json) -> tuple[Json, Json]:
+def values(path: str, node: Json) -> tuple[Json, Json]:
     """Give two good values of a field, the first of them the default, if there is one."""
     known = _entry(_VALUES, path)
     if known is not None:
@@ -76,7 +76,7 @@ def _values(path: str, node: Json) -> tuple[Json, Json]:
         filled = _filled(path, node)
         return filled, filled
     if node.get("type") == "array":
-        one, two = _values(f"{path}[]", node["items"])
+        one, two = values(f"{path}[]", node["items"])
         return [one], [two]
     return _scalars(path, node)
 
@@ -103,14 +103,14 @@ def _filled(path: str, node: Json) -> Json:
         return deepcopy(known)
     if isinstance(node.get("additionalProperties"), dict):
         key = _entry(_KEYS, path) or "one"
-        return {key: _values(f"{path}{{}}", node["additionalProperties"])[0]}
+        return {key: values(f"{path}{{}}", node["additionalProperties"])[0]}
     properties = node.get("properties", {})
     return {
-        name: _values(f"{path}.{name}".lstrip("."), properties[name])[0] for name in node.get("required", [])
+        name: values(f"{path}.{name}".lstrip("."), properties[name])[0] for name in node.get("required", [])
     }
 
 
-def _spec(schema: Json, path: str, value: Json) -> dict[str, Json]:
+def spec_with(schema: Json, path: str, value: Json) -> dict[str, Json]:
     """Give a spec in which the field has the value, and all around it is as it must be."""
     steps = re.findall(r"[^.\[{]+|\[\]|\{\}", path)
     alone = value is _ABSENT and path in _TOGETHER
@@ -159,7 +159,8 @@ _CLAIMS = [{"name": name, "resourceClaimName": name} for name in ("one", "two")]
 _VALUES: dict[str, tuple[Json, Json]] = {
     r"cvat\.url": ("http://127.0.0.1:9", "http://127.0.0.1:10"),
     r"cvat\.organization": ("", "lab"),
-    r"cvat\.proxyUrl": ("http://<proxy>", "http://localhost:<proxy port>"),
+    r"cvat\.proxyUrl": ("http://127.0.0.1:<proxy port>", "http://localhost:<proxy port>"),
+    r"function\.name": ("one", "two"),
     r"function\.shapeTypes": (["mask", "polygon"], ["mask"]),
     r"function\.id": ("<first function>", "<second function>"),
     r"model\.id": ("facebook/sam2.1-hiera-tiny", "facebook/sam2.1-hiera-large"),
@@ -167,12 +168,12 @@ _VALUES: dict[str, tuple[Json, Json]] = {
     r"model\.checkpoint": ("one.pt", "two.pt"),
     r"model\.device": ("cuda", "cpu"),
     r"volumeClaimTemplate\.size": ("1Gi", "2Gi"),
+    r"ephemeral\.sizeLimit": ("10Gi", "5Gi"),
     r"state\.url": ("redis://<redis>/1", "redis://<redis>/2"),
     r"state\.ttl": ("8h", "4h"),
     r"state\.memoryTTL": ("15m", "5m"),
     r"env\[\]\.name": ("ONE", "TWO"),
     r"matchFields\[\]\.key": ("metadata.name", "metadata.name"),
-    r"matchFields": ([{**_REQUIREMENT, "key": "metadata.name"}],) * 2,
     r"(matchFields|matchExpressions)\[\]\.values": (["1"], ["2"]),
     r"(matchFields|matchExpressions)\[\]\.operator": ("In", "NotIn"),
 }
@@ -214,9 +215,6 @@ _WITHOUT: dict[str, Json] = {
 
 _TOGETHER = {"model.volume", "model.config", "model.checkpoint"}
 """Fields of which all are there or none."""
-
-_ALWAYS = {r"matchFields\[\]\.values": True}
-"""Optional fields that Kubernetes insists on."""
 
 _KEYS: dict[str, str] = {r"resources\.(limits|requests)": "cpu"}
 """Keys of maps that cannot be just any."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.controlplane.endings import DEADLINE_SECONDS, Ending
 from tests.controlplane.harness import make_function
 from tests.cvat_standin.client import CVAT, wait_for
 
@@ -16,111 +17,202 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.controlplane
 
-DEADLINE_SECONDS = 601
 
-
-def ends(operator: Operator, namespace: Namespace) -> bool:
-    operator.reconcile(namespace.name)
-    return not namespace.exists("s2t", "cars")
-
-
-def test_cvat_away_is_waited_for_visibly_and_then_done(
-    annotation: CVAT, namespace: Namespace, operator: Operator
-) -> None:
+@pytest.fixture
+def ending(annotation: CVAT, namespace: Namespace, operator: Operator) -> Ending:
+    """A tracker with a function, to be deleted."""
     namespace.apply_tracker(annotation.url)
     operator.settle(namespace.name)
-    fault = annotation.faults.drop_request("DELETE /api/functions/{id}", times=None)
-    namespace.delete("s2t", "cars", "--wait=false")
+    return Ending(operator, namespace, annotation)
+
+
+def test_cvat_away_is_waited_for_visibly_and_then_done(ending: Ending) -> None:
+    fault = ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    ending.begins()
 
     def told() -> bool:
-        operator.reconcile(namespace.name)
-        return "cannot be deleted in CVAT" in str(namespace.condition("Ready")["message"])
+        ending.over()
+        return "cannot be deleted in CVAT" in str(ending.namespace.condition("Ready")["message"])
 
     wait_for(told, "the reason")
-    assert namespace.reason() == "Deleting"
-    assert "is let go at" in namespace.condition("Ready")["message"]
+    assert ending.namespace.reason() == "Deleting"
+    assert "is let go at" in ending.namespace.condition("Ready")["message"]
+    assert ending.namespace.condition("AgentAvailable")["reason"] == "Deleting"
     fault.clear()
-    assert ends(operator, namespace)
-    assert annotation.functions() == []
+    ending.comes("deleted: CVAT away for a while")
+    assert ending.told("LeftBehind") == []
 
 
 def test_after_the_deadline_it_lets_go_and_says_what_is_left(
-    annotation: CVAT, namespace: Namespace, operator: Operator
+    ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    (function,) = annotation.functions()
-    annotation.faults.drop_request("DELETE /api/functions/{id}", times=None)
-    namespace.delete("s2t", "cars", "--wait=false")
-    operator.settle(namespace.name)
-    operator.clock.advance(DEADLINE_SECONDS)
-    wait_for(lambda: ends(operator, namespace), "the end")
-    events = namespace.kubectl.get("-n", namespace.name, "events", "--field-selector", "reason=LeftBehind")[
-        "items"
-    ]
-    assert [f"Function {function.id} cannot be deleted" in event["message"] for event in events] == [True]
+    (function,) = ending.cvat.functions()
+    ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    ending.begins()
+    message = ending.lets_go("deleted: CVAT away for good", left=[function.id])
+    assert f"Function {function.id} cannot be deleted in CVAT" in message
+    assert message in " ".join(record.getMessage() for record in caplog.records)
+    assert ending.left_behind() == 1
 
 
-def test_the_secret_may_go_first(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    namespace.delete("secret", "cvat")
-    namespace.delete("s2t", "cars", "--wait=false")
-    wait_for(lambda: ends(operator, namespace), "the end")
-    assert annotation.functions() == []
+def test_without_its_function_it_needs_no_cvat(ending: Ending) -> None:
+    ending.namespace.patch("s2t", "cars", {"spec": {"function": {"deletionPolicy": "Retain"}}})
+    (function,) = ending.cvat.functions()
+    ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    ending.begins()
+    ending.comes("deleted: CVAT away, Retain", left=[function.id])
+    assert ending.told("LeftBehind") == []
+
+
+def test_the_policy_may_change_after_the_deletion_began(ending: Ending) -> None:
+    (function,) = ending.cvat.functions()
+    ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    ending.begins()
+    assert not ending.over()
+    ending.namespace.patch("s2t", "cars", {"spec": {"function": {"deletionPolicy": "Retain"}}})
+    ending.comes("deleted: policy becomes Retain meanwhile", left=[function.id])
+    assert ending.told("LeftBehind") == []
+
+
+def test_the_secret_may_go_first(ending: Ending) -> None:
+    ending.namespace.delete("secret", "cvat")
+    ending.begins()
+    ending.comes("deleted: Secret gone before")
+
+
+def test_the_secret_may_go_and_the_operator_restart(ending: Ending) -> None:
+    ending.namespace.delete("secret", "cvat")
+    ending.operator.restart()
+    ending.begins()
+    assert not ending.over()
+    assert "There is no Secret cvat" in ending.namespace.condition("Ready")["message"]
+    ending.namespace.make_secret("cvat", token="token-of-ann")
+    ending.comes("deleted: Secret gone, operator restarted, Secret made again")
+
+
+def test_a_secret_that_never_comes_back_is_not_waited_for_for_ever(ending: Ending) -> None:
+    (function,) = ending.cvat.functions()
+    ending.namespace.delete("secret", "cvat")
+    ending.operator.restart()
+    ending.begins()
+    message = ending.lets_go("deleted: Secret gone, operator restarted", left=[function.id])
+    assert f"Function {function.id} cannot be deleted in CVAT: There is no Secret cvat" in message
+
+
+def test_the_secret_may_be_rotated(ending: Ending) -> None:
+    ending.cvat.revoke_tokens("ann")
+    ending.begins()
+    wait_for(lambda: ending.over() or "refuses" in ending.namespace.condition("Ready")["message"], "refusal")
+    ending.namespace.make_secret("cvat", token=ending.cvat.add_token("ann"))
+    ending.comes("deleted: Secret rotated meanwhile")
+
+
+def test_the_account_may_be_disabled(ending: Ending) -> None:
+    ending.cvat.set_active("ann", active=False)
+    ending.begins()
+    wait_for(lambda: ending.over() or "refuses" in ending.namespace.condition("Ready")["message"], "refusal")
+    ending.cvat.set_active("ann", active=True)
+    ending.comes("deleted: account disabled for a while")
+
+
+def test_a_function_that_is_gone_already_is_no_obstacle(ending: Ending) -> None:
+    (function,) = ending.cvat.functions()
+    ending.cvat.forget_function(function.id)
+    ending.begins()
+    ending.comes("deleted: function gone already")
+    assert ending.told("LeftBehind") == []
+
+
+def test_an_ingress_that_says_404_is_not_taken_for_cvat(ending: Ending) -> None:
+    fault = ending.cvat.faults.ingress("DELETE /api/functions/{id}", times=None)
+    ending.begins()
+    wait_for(
+        lambda: ending.over() or "Something else" in ending.namespace.condition("Ready")["message"], "it"
+    )
+    assert len(ending.cvat.functions()) == 1
+    fault.clear()
+    ending.comes("deleted: an ingress says 404")
+
+
+@pytest.mark.parametrize(("hidden", "words"), [(False, "does not allow"), (True, "bob cannot see what ann")])
+def test_what_another_account_is_told_says_nothing_about_the_function(
+    ending: Ending, hidden: bool, words: str
+) -> None:
+    (function,) = ending.cvat.functions()
+    ending.namespace.make_secret("cvat", token=ending.cvat.add_user("bob").token)
+    if hidden:
+        ending.cvat.forget_function(function.id)  # so that CVAT says 404
+    ending.begins()
+    wait_for(lambda: ending.over() or words in ending.namespace.condition("Ready")["message"], words)
+    assert ending.namespace.exists("s2t", "cars")
+    if hidden:
+        ending.cvat.restore_function(function.id)
+    ending.namespace.make_secret("cvat", token="token-of-ann")
+    ending.comes("deleted: Secret of another account")
 
 
 def test_the_namespace_may_go_with_all_that_is_in_it(
-    annotation: CVAT,
-    namespace: Namespace,
-    operator: Operator,
-    acl_redis: RedisServer,
-    cluster: RunningControlPlane,
+    ending: Ending, acl_redis: RedisServer, cluster: RunningControlPlane
 ) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    cluster.kubectl("delete", "namespace", namespace.name, "--wait=false")
-
-    def gone() -> bool:
-        operator.reconcile(namespace.name)
-        return cluster.kubectl.run("get", "namespace", namespace.name).returncode != 0
-
-    wait_for(gone, "the namespace's end", within=60)
-    assert annotation.functions() == []
+    cluster.kubectl("delete", "namespace", ending.namespace.name, "--wait=false")
+    ending.comes("deleted: with its namespace", within=60)
     with acl_redis.client() as client:
         assert [user for user in client.acl_users() if user.startswith("s2t-")] == []
+    name = ending.namespace.name
+    wait_for(lambda: cluster.kubectl.run("get", "namespace", name).returncode != 0, "its end", within=60)
+
+
+def test_a_namespace_is_not_held_for_credentials_that_cannot_come_back(
+    ending: Ending, cluster: RunningControlPlane
+) -> None:
+    (function,) = ending.cvat.functions()
+    cluster.kubectl("delete", "namespace", ending.namespace.name, "--wait=false")
+    wait_for(lambda: not ending.namespace.exists("secret", "cvat"), "the Secret's end", within=60)
+    ending.operator.restart()
+    ending.comes("deleted: with its namespace, operator restarted", left=[function.id], within=60)
+    (told,) = about_namespace(cluster, ending.namespace)
+    assert (told["involvedObject"]["kind"], told["reason"]) == ("Namespace", "LeftBehind")
+    assert f"Function {function.id} cannot be deleted" in told["message"]
 
 
 def test_what_a_terminating_namespace_leaves_is_told_on_the_namespace(
-    annotation: CVAT, namespace: Namespace, operator: Operator, cluster: RunningControlPlane
+    ending: Ending, cluster: RunningControlPlane
 ) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    annotation.faults.drop_request("DELETE /api/functions/{id}", times=None)
-    cluster.kubectl("delete", "namespace", namespace.name, "--wait=false")
-    operator.reconcile(namespace.name)
-    operator.clock.advance(DEADLINE_SECONDS)
-    wait_for(lambda: ends(operator, namespace), "the end", within=60)
-    told = cluster.kubectl.get(
+    (function,) = ending.cvat.functions()
+    ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    cluster.kubectl("delete", "namespace", ending.namespace.name, "--wait=false")
+    wait_for(lambda: ending.over() or ending.namespace.reason() == "Deleting", "the deletion", within=60)
+    ending.operator.clock.advance(DEADLINE_SECONDS)
+    ending.comes("deleted: with its namespace, CVAT away", left=[function.id], within=60)
+    (told,) = about_namespace(cluster, ending.namespace)
+    assert (told["involvedObject"]["kind"], told["reason"]) == ("Namespace", "LeftBehind")
+
+
+def about_namespace(cluster: RunningControlPlane, namespace: Namespace) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cluster.kubectl.get(
         "-n", "default", "events", "--field-selector", f"involvedObject.name={namespace.name}"
     )["items"]
-    assert [(event["involvedObject"]["kind"], event["reason"]) for event in told] == [
-        ("Namespace", "LeftBehind")
-    ]
+    return found
 
 
-def test_redis_away_is_waited_for_no_longer_than_the_deadline(
-    annotation: CVAT, namespace: Namespace, operator: Operator, acl_redis: RedisServer
-) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    acl_redis.kill()
-    namespace.delete("s2t", "cars", "--wait=false")
-    operator.settle(namespace.name)
-    assert namespace.exists("s2t", "cars")
+def test_others_that_hold_a_tracker_back_are_waited_for_by_nobody(ending: Ending) -> None:
+    namespace, operator = ending.namespace, ending.operator
+    (function,) = ending.cvat.functions()
+    finalizers = namespace.get("s2t", "cars")["metadata"]["finalizers"]
+    namespace.patch("s2t", "cars", {"metadata": {"finalizers": [*finalizers, "example.com/theirs"]}})
+    ending.cvat.faults.drop_request("DELETE /api/functions/{id}", times=None)
+    ending.begins()
     operator.clock.advance(DEADLINE_SECONDS)
-    wait_for(lambda: ends(operator, namespace), "the end")
-    assert annotation.functions() == []
+
+    def let_go() -> bool:
+        operator.reconcile(namespace.name)
+        return bool(namespace.get("s2t", "cars")["metadata"]["finalizers"] == ["example.com/theirs"])
+
+    wait_for(let_go, "the operator to be done")
+    assert not operator.reconcile(namespace.name).exists
+    assert len(ending.told("LeftBehind")) == 1
+    namespace.patch("s2t", "cars", {"metadata": {"finalizers": None}})
+    ending.comes("deleted: held by another finalizer", left=[function.id])
 
 
 def test_an_adopted_function_is_never_deleted(
@@ -130,70 +222,31 @@ def test_an_adopted_function_is_never_deleted(
     namespace.apply_tracker(annotation.url, function={"id": given})
     operator.settle(namespace.name)
     assert namespace.status()["functionID"] == given
-    namespace.delete("s2t", "cars", "--wait=false")
-    wait_for(lambda: ends(operator, namespace), "the end")
-    assert [each.id for each in annotation.functions()] == [given]
+    ending = Ending(operator, namespace, annotation)
+    ending.begins()
+    ending.comes("deleted: its function was given", left=[given])
 
 
-def test_a_function_is_given_to_one_tracker(
-    annotation: CVAT, namespace: Namespace, operator: Operator
-) -> None:
-    given = make_function(annotation, "made by hand")
-    for name in ("cars", "bikes"):
-        namespace.apply_tracker(annotation.url, name, function={"id": given})
-        operator.settle(namespace.name, name)
-    assert namespace.status("cars")["functionID"] == given
-    assert namespace.condition("FunctionRegistered", "bikes")["reason"] == "FunctionTaken"
-    assert not namespace.exists("statefulset", "bikes-agent")
-    namespace.delete("s2t", "cars", "--wait=false")
-    wait_for(lambda: ends(operator, namespace), "the end")
-    operator.settle(namespace.name, "bikes")
-    assert namespace.status("bikes")["functionID"] == given
+def test_a_function_of_its_own_that_is_given_by_id_stays(ending: Ending) -> None:
+    (function,) = ending.cvat.functions()
+    ending.namespace.apply_tracker(ending.cvat.url, function={"id": function.id})
+    ending.begins()
+    ending.comes("deleted: its function was given", left=[function.id])
 
 
-def test_another_tracker_s_own_function_cannot_be_taken_from_it(
-    annotation: CVAT, namespace: Namespace, operator: Operator
+@pytest.mark.parametrize("fault", ["drop_request", "drop_reply"])
+def test_a_registration_may_be_unsettled(
+    annotation: CVAT, namespace: Namespace, operator: Operator, fault: str
 ) -> None:
     namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    namespace.apply_tracker(annotation.url, "bikes", function={"id": namespace.status()["functionID"]})
-    operator.restart()  # what it knew of others is lost
-    operator.settle(namespace.name, "bikes")
-    assert namespace.condition("FunctionRegistered", "bikes")["reason"] == "FunctionTaken"
-
-
-def test_a_function_of_its_own_that_is_given_by_id_stays(
-    annotation: CVAT, namespace: Namespace, operator: Operator
-) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    (function,) = annotation.functions()
-    namespace.apply_tracker(annotation.url, function={"id": function.id})
-    namespace.delete("s2t", "cars", "--wait=false")
-    wait_for(lambda: ends(operator, namespace), "the end")
-    assert [each.id for each in annotation.functions()] == [function.id]
-
-
-def test_others_that_hold_a_tracker_back_are_waited_for_by_nobody(
-    annotation: CVAT, namespace: Namespace, operator: Operator
-) -> None:
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    finalizers = namespace.get("s2t", "cars")["metadata"]["finalizers"]
-    namespace.patch("s2t", "cars", {"metadata": {"finalizers": [*finalizers, "example.com/theirs"]}})
-    annotation.faults.drop_request("DELETE /api/functions/{id}", times=None)
-    namespace.delete("s2t", "cars", "--wait=false")
-    operator.settle(namespace.name)
-    operator.clock.advance(DEADLINE_SECONDS)
-
-    def let_go() -> bool:
-        operator.reconcile(namespace.name)
-        return bool(namespace.get("s2t", "cars")["metadata"]["finalizers"] == ["example.com/theirs"])
-
-    wait_for(let_go, "the operator to be done")
-    assert not operator.reconcile(namespace.name).exists
-    events = namespace.kubectl.get("-n", namespace.name, "events", "--field-selector", "reason=LeftBehind")
-    assert len(events["items"]) == 1
+    getattr(annotation.faults, fault)("POST /api/functions")
+    operator.reconcile(namespace.name)
+    assert namespace.status()["registration"]
+    ending = Ending(operator, namespace, annotation)
+    ending.begins()
+    operator.clock.advance(61)
+    ending.comes("deleted: a registration is unsettled")
+    assert ending.told("LeftBehind") == []
 
 
 def test_a_tracker_that_never_reached_cvat_ends_at_once(
@@ -201,5 +254,6 @@ def test_a_tracker_that_never_reached_cvat_ends_at_once(
 ) -> None:
     namespace.apply_tracker("http://127.0.0.1:9")
     operator.settle(namespace.name)
-    namespace.delete("s2t", "cars", "--wait=false")
-    wait_for(lambda: ends(operator, namespace), "the end", within=5)
+    ending = Ending(operator, namespace, cvat)
+    ending.begins()
+    ending.comes("deleted: never reached CVAT", within=5)

@@ -135,11 +135,11 @@ def test_back_and_forth_ends_as_if_it_had_always_been(
 
 
 def test_all_generated_specs_are_good(
-    api: KubeApi, cvat: CVAT, operator: Operator, acl_redis: RedisServer
+    api: KubeApi, cvat: CVAT, operator: Operator, acl_redis: RedisServer, proxy: HttpProxy
 ) -> None:
     cvat.add_user("ann")
     wrong = []
-    with Trackers(api, cvat, operator, acl_redis).scratch() as scratch:
+    with Trackers(api, cvat, operator, acl_redis, proxy).scratch() as scratch:
         for mutation in mutations(SCHEMA):
             for spec in (mutation.a, mutation.b):
                 try:

@@ -15,7 +15,7 @@ from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
 from sam2_operator.core.observed import CvatAccess, TokenCredentials
-from sam2_operator.errors import CvatUnreachableError
+from sam2_operator.errors import CvatUnreachableError, NotAskedError
 from tests.controlplane.harness import MovableClock, Namespace, Operator
 from tests.unit.operator.build import pod
 
@@ -72,8 +72,8 @@ def dripping(clock: MovableClock) -> Callable[[socket.socket], None]:
     return send
 
 
-def access(url: str) -> CvatAccess:
-    return CvatAccess(url, "", TokenCredentials("token"))
+def access(url: str, *, account: int = 0) -> CvatAccess:
+    return CvatAccess(url, "", TokenCredentials(f"token {account}"))
 
 
 def test_an_answer_of_cvat_without_end_is_given_up() -> None:
@@ -132,9 +132,11 @@ def test_a_silent_cvat_costs_one_wait_and_not_one_for_each_tracker() -> None:
     closed = threading.Event()
     cvat = SdkCvat(clock, seconds=(0.2, 0.2))
     with answering(silent) as url:
-        for _ in range(10):
-            with pytest.raises(CvatUnreachableError):
-                cvat.session(access(url)).user()
+        with pytest.raises(CvatUnreachableError):
+            cvat.session(access(url)).user()
+        for number in range(10):
+            with pytest.raises(NotAskedError):
+                cvat.session(access(url, account=number)).user()
         assert connections == 1
         closed.set()
         clock.advance(31)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from tests.cvat_standin.client import CVAT, wait_for
 
@@ -97,3 +99,28 @@ def test_a_tracker_that_moved_and_ends_leaves_nothing_in_either_redis(
     assert users(acl_redis) == []
     with acl_redis.client() as client:
         assert client.keys() == []
+
+
+def test_each_tracker_reaches_only_its_own_keys(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    uid = namespace.get("s2t", "cars")["metadata"]["uid"]
+    url = base64.b64decode(namespace.get("secret", "cars-state")["data"]["url"]).decode()
+    with redis.Redis.from_url(url) as client:
+        client.set(f"s2t:{{{uid}}}:answer", "mine", ex=60)
+        read = client.register_script("return redis.call('get', KEYS[1])")
+        assert read(keys=[f"s2t:{{{uid}}}:answer"]) == b"mine"
+        for forbidden in (
+            lambda: client.get("s2t:{other}:answer"),
+            client.register_script("return redis.call('get', 's2t:{other}:answer')"),
+            client.keys,
+            client.scan,
+            client.flushall,
+            client.acl_list,
+            client.client_list,
+            lambda: client.publish("s2t:{other}:news", "x"),
+        ):
+            with pytest.raises(redis.exceptions.ResponseError):
+                forbidden()

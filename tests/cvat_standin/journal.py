@@ -25,6 +25,8 @@ class LogEntry(BaseModel):
     organization: str | None = None
     agent_id: str | None = None
     user_agent: str = ""
+    client: str = ""
+    """The address that the call came from."""
     status: int | None = None
     """None while it runs, and when the connection was cut before an answer."""
     milliseconds: float | None = None
@@ -42,11 +44,19 @@ class Journal:
     def __iter__(self) -> Iterator[LogEntry]:
         return iter(list(self._entries))
 
-    def begin(self, method: str, path: str, query: str, user_agent: str, time: datetime) -> LogEntry:
+    def begin(
+        self, method: str, path: str, query: str, time: datetime, *, user_agent: str, client: str
+    ) -> LogEntry:
         """Note that a call came; fill the rest in as it becomes known."""
         self._count += 1
         entry = LogEntry(
-            number=self._count, time=time, method=method, path=path, query=query, user_agent=user_agent
+            number=self._count,
+            time=time,
+            method=method,
+            path=path,
+            query=query,
+            user_agent=user_agent,
+            client=client,
         )
         self._entries.append(entry)
         return entry

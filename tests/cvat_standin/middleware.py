@@ -58,8 +58,9 @@ class Surroundings:
             scope["method"],
             scope["path"],
             query,
-            headers.get(b"user-agent", b"").decode("latin-1"),
             clock.date(),
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+            client=(scope.get("client") or ("",))[0],
         )
         scope["state"]["log_entry"] = entry
         fault = self._standin.faults.take(scope["method"], scope["path"], dict(parse_qsl(query)))

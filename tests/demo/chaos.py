@@ -48,7 +48,7 @@ if not killed:
 """
 
 
-class _Interruption:
+class MidRequest:
     """Strikes once the frame's download hangs and the request for it is in the agent's hands."""
 
     name: str
@@ -82,7 +82,7 @@ class _Interruption:
         try:
             middle = f"the agent to be in the middle of the request for frame {frame}"
             wait_for(lambda: stall.taken() > 0 and self._in_hand(frame), middle, within=_PATIENCE)
-            self._strike()
+            self.strike()
             say(f"   frame {frame}: {self.what}")
             return time.monotonic()
         except BaseException:
@@ -93,11 +93,12 @@ class _Interruption:
         latest = self._cvat.requests(self._function_id)[-1]
         return latest.status == "started" and latest.params["frame"] == frame
 
-    def _strike(self) -> None:
+    def strike(self) -> None:
+        """End the agent."""
         raise NotImplementedError
 
 
-class ProcessKill(_Interruption):
+class ProcessKill(MidRequest):
     """SIGKILL to the agent's process, from a privileged pod on its node.
 
     In its own container the agent is process 1, which the kernel shields from signals sent in there.
@@ -117,18 +118,20 @@ class ProcessKill(_Interruption):
         self._kubectl("--namespace", CHAOS, "wait", "--for=condition=Ready", "pod/chaos", "--timeout=60s")
         super().arm(frame)
 
-    def _strike(self) -> None:
+    def strike(self) -> None:
+        """Kill it."""
         uid = agent_pod(self._kubectl)["metadata"]["uid"]
         self._kubectl("--namespace", CHAOS, "exec", "chaos", "--", "python", "-c", _KILL, uid)
 
 
-class PodDeletion(_Interruption):
+class PodDeletion(MidRequest):
     """`kubectl delete pod --grace-period=0 --force`."""
 
     name = "pod deleted"
     what = "pod deleted without grace in a request"
 
-    def _strike(self) -> None:
+    def strike(self) -> None:
+        """Delete its pod."""
         self._kubectl("--namespace", NAMESPACE, "delete", "pod", _AGENT, "--grace-period=0", "--force")
 
 

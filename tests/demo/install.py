@@ -111,9 +111,15 @@ def start_standin(kubectl: Kubectl, images: Images) -> None:
     wait_for(kubectl, f"pod/{CVAT}", seconds=120)
 
 
-def put_model(kubectl: Kubectl, images: Images) -> None:
-    """Make the claim and put the small model on it, as `examples/models-volume.yaml` tells users to."""
+def put_model(kubectl: Kubectl, images: Images, *, storage_class: str | None = None) -> None:
+    """Make the claim and put the small model on it, as `examples/models-volume.yaml` tells users to.
+
+    A class that is named is taken to be one whose volumes all nodes reach.
+    """
     documents = list(yaml.safe_load_all((_EXAMPLES / "models-volume.yaml").read_text()))
+    if storage_class is not None:
+        (claim,) = (each for each in documents if each["kind"] == "PersistentVolumeClaim")
+        claim["spec"] |= {"storageClassName": storage_class, "accessModes": ["ReadWriteMany"]}
     (pod,) = (each for each in documents if each["kind"] == "Pod")
     (container,) = pod["spec"]["containers"]
     container["image"] = images.standin  # one that every cluster of the demo has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -43,15 +43,18 @@ class Stage:
         *,
         kill_at: int | None = None,
         delete_at: int | None = None,
+        interruptions: Mapping[int, Interruption] | None = None,
         on_frame: Callable[[TrackedFrame], None] = lambda _frame: None,
     ) -> Session:
         """Let the annotator work on a new task of the clip; a SIGKILL, a deleted pod come at those frames.
+
+        Other `interruptions` come at theirs.
 
         Raises `DemoError` with what the cluster says when an answer does not come.
         """
         task_id = self.cvat.add_task(clip.jpegs, _ANNOTATOR, name=clip.name, organization=ORGANIZATION)
         kubectl, image = self.kubectl, self.images.operator
-        planned: dict[int, Interruption] = {}
+        planned: dict[int, Interruption] = dict(interruptions or {})
         if kill_at is not None:
             planned[kill_at] = ProcessKill(kubectl, self.cvat, self.function_id, image)
         if delete_at is not None:
@@ -79,8 +82,11 @@ class Stage:
 
 
 @contextmanager
-def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
-    """Install everything, wait until the tracker is Ready; take it out again unless it is to be kept."""
+def staged(kubectl: Kubectl, images: Images, *, storage_class: str | None = None) -> Iterator[Stage]:
+    """Install everything, wait until the tracker is Ready; take it out again unless it is to be kept.
+
+    The model lies on a volume of that class: where none is named, of the cluster's default one.
+    """
     if install.is_present(kubectl):
         with step("remove what an earlier run left"):
             _remove(kubectl, crd=False)
@@ -92,7 +98,7 @@ def staged(kubectl: Kubectl, images: Images) -> Iterator[Stage]:
         with step("CVAT's stand-in as a pod, the small model on a volume"):
             install.make_namespace(kubectl, NAMESPACE)
             install.start_standin(kubectl, images)
-            install.put_model(kubectl, images)
+            install.put_model(kubectl, images, storage_class=storage_class)
         with (
             port_forward(kubectl, NAMESPACE, install.CVAT, install.CVAT_PORT) as url,
             closing(CVAT(url)) as cvat,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -11,8 +10,8 @@ from tests.cluster.progress import say
 from tests.cluster.waiting import wait_until
 from tests.cvat_standin.annotator import TrackedFrame
 from tests.demo.chaos import agent_pod
-from tests.demo.clips import synthetic
 from tests.demo.install import NAMESPACE, TRACKER
+from tests.demo.session import Session
 from tests.demo.stage import Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -29,9 +28,7 @@ def is_being_replaced(stage: Stage, uid: str) -> bool:
     return bool(metadata["uid"] != uid or "deletionTimestamp" in metadata)
 
 
-def test_a_new_agent_goes_on_where_the_old_one_was_told_to_stop(stage: Stage) -> None:
-    clip = replace(synthetic(24), correction=None)
-    undisturbed = stage.play(clip)
+def test_a_new_agent_goes_on_where_the_old_one_was_told_to_stop(stage: Stage, undisturbed: Session) -> None:
     before = agent_pod(stage.kubectl)["metadata"]["uid"]
 
     def change_the_template(frame: TrackedFrame) -> None:
@@ -42,7 +39,7 @@ def test_a_new_agent_goes_on_where_the_old_one_was_told_to_stop(stage: Stage) ->
             )
             assert wait_until(lambda: is_being_replaced(stage, before), 60, every=0.1)
 
-    session = stage.play(clip, on_frame=change_the_template)
+    session = stage.play(undisturbed.clip, on_frame=change_the_template)
 
     assert session.shapes() == undisturbed.shapes()
     assert agent_pod(stage.kubectl)["metadata"]["uid"] != before

@@ -7,6 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
 class OperatorMetrics:
     """The port `Metrics`, and what the driver measures."""
 
@@ -17,7 +20,22 @@ class OperatorMetrics:
             "Duration of reconciles",
             ["result"],
             registry=self._registry,
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            buckets=_SECONDS,
+        )
+        self._waits = Histogram(
+            "sam2_operator_queue_wait_seconds",
+            "How long trackers that were due waited for a worker",
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
+        self._waiting = Gauge(
+            "sam2_operator_queue_length", "Trackers that wait for a worker", registry=self._registry
+        )
+        self._cvat_requests = Counter(
+            "sam2_operator_cvat_requests",
+            "Requests to CVAT by result: Answered, or the reason as conditions name it; NotAsked was spared",
+            ["result"],
+            registry=self._registry,
         )
         self._trackers = Gauge(
             "sam2_operator_trackers", "SAM2Trackers by readiness", ["ready"], registry=self._registry
@@ -35,6 +53,14 @@ class OperatorMetrics:
         """Count a reconcile."""
         self._reconciles.labels(result).observe(seconds)
 
+    def waited(self, seconds: float) -> None:
+        """Count a tracker that a worker took, after so long a wait."""
+        self._waits.observe(seconds)
+
+    def cvat_asked(self, result: str) -> None:
+        """Count a request to CVAT."""
+        self._cvat_requests.labels(result).inc()
+
     def left_behind(self) -> None:
         """Count a tracker that was let go although something of it stayed in CVAT or Redis."""
         self._left_behind.inc()
@@ -43,8 +69,9 @@ class OperatorMetrics:
         """Count a function made in CVAT."""
         self._registered.inc()
 
-    def rendered(self, *, trackers: int, ready: int) -> bytes:
+    def rendered(self, *, trackers: int, ready: int, waiting: int = 0) -> bytes:
         """Give all metrics in Prometheus' text format."""
+        self._waiting.set(waiting)
         self._trackers.labels("true").set(ready)
         self._trackers.labels("false").set(trackers - ready)
         return generate_latest(self._registry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from threading import Lock
@@ -20,6 +21,7 @@ from redis.retry import Retry
 
 from sam2_operator.adapters.guarded import ForbiddenAddressError, addresses_of, require_allowed
 from sam2_operator.adapters.tls import tls_context
+from sam2_operator.core.bulkhead import Bulkhead, OccupiedError
 from sam2_operator.errors import StateStoreError, StateStoreRefusedError
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sam2_operator.core.observed import StateAccess
 
 _SECONDS = 5.0
+_SLOW_SECONDS = 2.5
+"""A Redis that was silent for as long keeps a thread from others."""
 _MAX_CLIENTS = 256
 _SCHEMES = frozenset({"redis", "rediss"})
 _OPTIONS = frozenset({"db", "protocol", "ssl_cert_reqs", "ssl_check_hostname"})
@@ -37,9 +41,32 @@ _OPTIONS = frozenset({"db", "protocol", "ssl_cert_reqs", "ssl_check_hostname"})
 class RedisClients:
     """A client for each access, with its pool of connections; safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slots: int = 2, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Let `slots` threads wait together for those that were silent the last time."""
         self._lock = Lock()
         self._clients: OrderedDict[StateAccess, redis.Redis] = OrderedDict()
+        self._bulkhead = Bulkhead(monotonic, slow_seconds=_SLOW_SECONDS, slots=slots, failures_only=True)
+        self._silent: OrderedDict[str, str] = OrderedDict()
+        """What was told of a Redis that did not answer the last time."""
+
+    @contextmanager
+    def looking_at(self, access: StateAccess) -> Iterator[redis.Redis]:
+        """Lend a client for a look, of which no more threads wait than others can spare."""
+        where = _without_login(access.url)
+        try:
+            with self._bulkhead.passing(where), self.connected(access) as client:
+                yield client
+        except OccupiedError as error:
+            words = self._silent.get(where)
+            raise StateStoreError(
+                words or f"Redis at {where} answers slowly; it is asked again when others were answered."
+            ) from error
+        except StateStoreError as error:
+            with self._lock:
+                self._silent[where] = str(error)
+                if len(self._silent) > _MAX_CLIENTS:
+                    self._silent.popitem(last=False)
+            raise
 
     @contextmanager
     def connected(self, access: StateAccess) -> Iterator[redis.Redis]:

@@ -15,14 +15,16 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 
+from sam2_operator.adapters.purge import Purge
 from sam2_operator.adapters.redis_clients import RedisClients
 from sam2_operator.core.naming import key_prefix, state_user
 from sam2_operator.core.observed import StateAccess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-_SCAN_COUNT = 500
+_PURGE_SECONDS = 10.0
+"""How long one call may delete keys: many calls may be needed, and others want the thread in between."""
 
 COMMANDS = (
     *("get", "set", "del", "incr", "pttl", "pexpire", "getex"),
@@ -49,10 +51,13 @@ class Administrator:
 class RedisStateStore:
     """The port `StateStore`; safe to use from several threads."""
 
-    def __init__(self, administrator: Administrator | None) -> None:
+    def __init__(
+        self, administrator: Administrator | None, *, purge_seconds: float = _PURGE_SECONDS, slots: int = 2
+    ) -> None:
         self._administrator = administrator
+        self._purge = Purge(purge_seconds)
         self._canonical_rules: str | None = None
-        self._clients = RedisClients()
+        self._clients = RedisClients(slots=slots)
 
     def managed(self, uid: str) -> StateAccess | None:
         """Give a tracker's own access to the Redis installed with the operator; None if there is none."""
@@ -71,7 +76,7 @@ class RedisStateStore:
         user, prefix = state_user(uid), key_prefix(uid)
         password = self._password(administrator, uid)
         digest = hashlib.sha256(password.encode()).hexdigest()
-        with self._clients.connected(self._admin_access(administrator)) as client:
+        with self._clients.looking_at(self._admin_access(administrator)) as client:
             found = _acl(client, "GETUSER", user)
             if found is not None and self._is_right(_pairs(found), digest, prefix):
                 return
@@ -82,7 +87,7 @@ class RedisStateStore:
 
     def ping(self, access: StateAccess) -> None:
         """Ask Redis for a sign of life, as the tracker's agent would."""
-        with self._clients.connected(access) as client:
+        with self._clients.looking_at(access) as client:
             client.ping()
 
     def forget_user(self, uid: str) -> None:
@@ -93,16 +98,15 @@ class RedisStateStore:
         with self._clients.connected(self._admin_access(administrator)) as client:
             _delete_user(client, state_user(uid))
 
-    def purge(self, access: StateAccess, prefix: str) -> int:
-        """Delete all keys of a tracker and its user; give the number of keys."""
+    def purge(self, access: StateAccess, prefix: str) -> bool:
+        """Delete a tracker's user, then its keys for a bounded time; give whether none is left."""
         administrator = self._administrator
         if access.managed_user is not None and administrator is not None:
             with self._clients.connected(self._admin_access(administrator)) as client:
-                count = _delete_keys(client, prefix)
                 _delete_user(client, access.managed_user)
-                return count
+                return self._purge.go(administrator.url, client, prefix)
         with self._clients.connected(access) as client:
-            return _delete_keys(client, prefix)
+            return self._purge.go(access.url, client, prefix)
 
     def close(self) -> None:
         """Close all connections."""
@@ -136,13 +140,6 @@ def _acl(client: Any, *arguments: str) -> Any:
     return client.execute_command("ACL", *arguments)
 
 
-def _delete_keys(client: redis.Redis, prefix: str) -> int:
-    count = 0
-    for keys in _batches(client.scan_iter(match=f"{_literal(prefix)}*", count=_SCAN_COUNT)):
-        count += int(client.unlink(*keys))
-    return count
-
-
 def _delete_user(client: redis.Redis, user: str) -> None:
     if _acl(client, "DELUSER", user):
         _save(client)
@@ -160,22 +157,6 @@ def _pairs(answer: Any) -> dict[str, Any]:
     if isinstance(answer, dict):
         return answer
     return dict(zip(answer[::2], answer[1::2], strict=True))
-
-
-def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for key in keys:
-        batch.append(key)
-        if len(batch) == _SCAN_COUNT:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _literal(prefix: str) -> str:
-    """Escape what SCAN would read as a pattern."""
-    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in prefix)
 
 
 def _with_login(url: str, user: str, password: str) -> str:

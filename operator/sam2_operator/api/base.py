@@ -35,15 +35,31 @@ def configured(*pairs: tuple[str, str], **extensions: Any) -> ConfigDict:
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]+)?$"
-QUALIFIED_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
+QUALIFIED_NAME = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+SHORT_PREFIX = r"^[^/]{1,253}(/|$)"
+"""What QUALIFIED_NAME cannot say as well: the DNS name before the slash has at most 253 characters."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
-DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
 QuantityText = Annotated[str, Field(min_length=1, max_length=64, pattern=QUANTITY)]
-LabelKey = Annotated[str, Field(min_length=1, max_length=316, pattern=QUALIFIED_NAME)]
+LabelKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=317,
+        pattern=QUALIFIED_NAME,
+        json_schema_extra={"allOf": [{"pattern": SHORT_PREFIX}]},
+    ),
+]
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
-Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]
+Duration = Annotated[
+    str, Field(min_length=2, max_length=16, pattern=r"^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$")
+]
 
 Quantity = Annotated[
     int | str,
@@ -52,6 +68,15 @@ Quantity = Annotated[
             "x-kubernetes-int-or-string": True,
             "pattern": QUANTITY,
             "maxLength": 64,
+            **rules(
+                (
+                    (
+                        "type(self) == int ? self >= 0 : "
+                        "isQuantity(self) && !quantity(self).isLessThan(quantity('0'))"
+                    ),
+                    "must be a quantity of zero or more",
+                )
+            ),
         }
     ),
 ]

@@ -8,6 +8,13 @@ from pydantic import Field
 
 from sam2_operator.api.base import ApiModel, DataKey, ObjectName, QuantityText, configured, rules
 
+_ABOVE_ZERO = rules(
+    (
+        "isQuantity(self) && quantity(self).isInteger() && quantity(self).isGreaterThan(quantity('0'))",
+        "size must be a quantity above zero, of whole bytes and less than 8Ei",
+    )
+)
+
 
 class WeightsVolume(ApiModel):
     """A volume with a model on it."""
@@ -22,7 +29,9 @@ class EphemeralCache(ApiModel):
     """A cache that lives and dies with the pod."""
 
     size_limit: QuantityText = Field(
-        "10Gi", description="Most space that it may take on the node before the pod is evicted."
+        "10Gi",
+        description="Most space that it may take on the node before the pod is evicted.",
+        json_schema_extra=_ABOVE_ZERO,
     )
 
 
@@ -54,13 +63,7 @@ class CacheClaimTemplate(ApiModel):
     )
 
     size: QuantityText = Field(
-        description="Space asked for, e.g. 10Gi; it can only grow.",
-        json_schema_extra=rules(
-            (
-                "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
-                "size must be a quantity above zero",
-            )
-        ),
+        description="Space asked for, e.g. 10Gi; it can only grow.", json_schema_extra=_ABOVE_ZERO
     )
     storage_class_name: ObjectName | None = Field(
         None, description="StorageClass; the cluster's default when unset. Cannot change."
@@ -110,10 +113,11 @@ class TokenReference(ApiModel):
 
 
 _RELATIVE = rules(
+    ("self.matches(r'^[^\\x00-\\x1f\\x7f]*$')", "must not contain control characters"),
     (
         "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
         "must be a path relative to the volume's root, without ..",
-    )
+    ),
 )
 
 
@@ -145,7 +149,14 @@ class ModelSpec(ApiModel):
             (
                 "self.matches('^[A-Za-z0-9][-A-Za-z0-9_.]*/[A-Za-z0-9][-A-Za-z0-9_.]*$')",
                 "must be <owner>/<model>, e.g. facebook/sam2.1-hiera-large",
-            )
+            ),
+            (
+                r"self.size() <= 96 && !self.matches(r'--|\.\.|[-.](/|$)|\.git$')",
+                (
+                    "is no name that the hub gives: at most 96 characters, no -- or .., and no part ends "
+                    "with -, . or .git"
+                ),
+            ),
         ),
     )
     revision: (

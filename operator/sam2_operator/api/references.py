@@ -28,8 +28,16 @@ _ONE_CA = (
 )
 
 
-def url_rules(schemes: tuple[str, ...], advice: str) -> dict[str, Any]:
-    """Give the CEL rules of a URL without login, query and fragment; say where a login belongs."""
+_HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)"
+_PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5])))))?"
+
+
+def url_rules(schemes: tuple[str, ...], advice: str, path: str = "(/[!-~]*)?") -> dict[str, Any]:
+    """Give the CEL rules of a URL without login, query and fragment; say where a login belongs.
+
+    Stricter than RFC 3986, where Python's and Go's readers of URLs differ: the host is a name or an address,
+    `path` a regular expression.
+    """
     beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
     listed = ", ".join(f"'{scheme}'" for scheme in schemes)
     return rules(
@@ -39,6 +47,10 @@ def url_rules(schemes: tuple[str, ...], advice: str) -> dict[str, Any]:
         ),
         ("!self.contains('@')", f"must not contain a user name or password: {advice}"),
         ("!self.contains('?') && !self.contains('#')", "must have neither a query (?) nor a fragment (#)"),
+        (
+            f"self.matches(r'^[a-z]+://{_HOST}{_PORT}{path}$')",
+            "must have a host name or address, a port of 1 to 65535 or none, and a path without spaces",
+        ),
     )
 
 

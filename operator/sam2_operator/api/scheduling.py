@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sam2_operator.api.base import ApiModel, LabelKey, LabelValue, ObjectName, configured
+from sam2_operator.api.base import ApiModel, LabelKey, LabelValue, NamespaceName, ObjectName, configured
 
 SelectorValues = Annotated[list[LabelValue], Field(max_length=64)]
 
@@ -50,14 +50,47 @@ class Toleration(ApiModel):
     )
 
 
-class NodeRequirement(ApiModel):
-    """One requirement on a node's labels or fields."""
+_IN_OR_EXISTS = (
+    (
+        "!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)",
+        "operators In and NotIn need values",
+    ),
+    (
+        "!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0",
+        "operators Exists and DoesNotExist take no values",
+    ),
+)
 
-    key: LabelKey = Field(description="Label of the node, or field such as metadata.name.")
+
+class NodeRequirement(ApiModel):
+    """One requirement on a node's labels."""
+
+    model_config = configured(
+        *_IN_OR_EXISTS,
+        (
+            (
+                "!(self.operator in ['Gt', 'Lt']) || "
+                "(has(self.values) && self.values.size() == 1 && self.values[0].matches('^[0-9]{1,18}$'))"
+            ),
+            "operators Gt and Lt take one whole number",
+        ),
+    )
+
+    key: LabelKey = Field(description="Label of the node.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = Field(
         description="How the key relates to the values."
     )
     values: SelectorValues | None = Field(None, description="Values to compare with.")
+
+
+class NodeFieldRequirement(ApiModel):
+    """One requirement on a node's fields: its name."""
+
+    key: Literal["metadata.name"] = Field(description="The field: metadata.name, the only one there is.")
+    operator: Literal["In", "NotIn"] = Field(description="Whether it is to be the node, or any other.")
+    values: Annotated[list[ObjectName], Field(min_length=1, max_length=1)] = Field(
+        description="Name of the node; exactly one."
+    )
 
 
 class NodeSelectorTerm(ApiModel):
@@ -66,7 +99,7 @@ class NodeSelectorTerm(ApiModel):
     match_expressions: Annotated[list[NodeRequirement], Field(max_length=32)] | None = Field(
         None, description="Requirements on the node's labels."
     )
-    match_fields: Annotated[list[NodeRequirement], Field(max_length=8)] | None = Field(
+    match_fields: Annotated[list[NodeFieldRequirement], Field(max_length=8)] | None = Field(
         None, description="Requirements on the node's fields."
     )
 
@@ -100,6 +133,8 @@ class NodeAffinity(ApiModel):
 class LabelRequirement(ApiModel):
     """One requirement on labels."""
 
+    model_config = configured(*_IN_OR_EXISTS)
+
     key: LabelKey = Field(description="Label key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
         description="How the key relates to the values."
@@ -126,7 +161,7 @@ class PodAffinityTerm(ApiModel):
     )
     label_selector: LabelSelector | None = Field(None, description="The pods meant.")
     namespace_selector: LabelSelector | None = Field(None, description="The namespaces of the pods meant.")
-    namespaces: Annotated[list[ObjectName], Field(max_length=32)] | None = Field(
+    namespaces: Annotated[list[NamespaceName], Field(max_length=32)] | None = Field(
         None, description="Names of the namespaces of the pods meant; the tracker's own when unset."
     )
 

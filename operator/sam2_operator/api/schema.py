@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sam2_operator.api.base import SHORT_PREFIX
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -92,6 +94,7 @@ def _merge(base: dict[str, Json], own: dict[str, Json], *, without: str) -> dict
 
 def _key_rule(pattern: str) -> dict[str, str]:
     return {
-        "rule": f"self.all(key, key.size() <= 317 && key.matches('{pattern}'))",
+        "rule": f"self.all(key, key.size() <= 317 && key.matches(r'{pattern}') && "
+        f"key.matches(r'{SHORT_PREFIX}'))",
         "message": "keys must be letters, digits, '-', '_' and '.', optionally after a DNS name and '/'",
     }

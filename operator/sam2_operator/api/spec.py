@@ -61,7 +61,13 @@ class FunctionSpec(ApiModel):
     """How the function appears in CVAT. CVAT's functions cannot be edited: a change here makes a new one."""
 
     name: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
-        None, description="Name that annotators see. Default: the name of the tracker."
+        None,
+        description="Name that annotators see. Default: the name of the tracker.",
+        # CVAT takes spaces around it away: a function would not be found by its name.
+        json_schema_extra=rules(
+            ("self == self.trim()", "must neither begin nor end with a space"),
+            (r"!self.matches(r'[\x00-\x1f\x7f]')", "must not contain control characters"),
+        ),
     )
     visibility: Literal["private", "public"] = Field(
         "private",

@@ -36,7 +36,9 @@ class StateSpec(ApiModel):
         description="A Redis of your own without password, redis:// or rediss://. Default: the Redis "
         "installed with the operator, where each tracker gets a user limited to its own keys.",
         json_schema_extra=url_rules(
-            ("redis", "rediss"), "put the whole URL into a Secret and name it in secretRef"
+            ("redis", "rediss"),
+            "put the whole URL into a Secret and name it in secretRef",
+            path="(/[0-9]{0,5})?",
         ),
     )
     secret_ref: UrlReference | None = Field(

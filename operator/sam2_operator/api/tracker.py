@@ -12,6 +12,8 @@ from sam2_operator.api.spec import TrackerSpec
 from sam2_operator.api.status import TrackerStatus
 
 FINALIZER = "sam2.dev/finalizer"
+DEADLINE_ANNOTATION = "sam2.dev/deletion-deadline-seconds"
+"""On a tracker that is to be deleted: wait no longer than this for CVAT and Redis, as the uninstall asks."""
 MAX_NAME_LENGTH = 46
 """`<name>-agent-<hash of 10 characters>` is a label value of its pods: at most 63 characters."""
 
@@ -28,6 +30,7 @@ class Metadata(ApiModel):
     generation: int
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
+    annotations: Annotated[dict[str, str], Field(default_factory=dict)]
 
 
 class Tracker(ApiModel):
@@ -43,3 +46,9 @@ class Tracker(ApiModel):
     def key(self) -> str:
         """`<namespace>/<name>`, as logs and messages call it."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def deletion_seconds(self) -> float | None:
+        """How long its deletion may wait at most, if somebody said so; what is no number says nothing."""
+        said = self.metadata.annotations.get(DEADLINE_ANNOTATION, "")
+        return float(said) if said.isascii() and said.isdecimal() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,11 +14,31 @@ from sam2_operator.api.base import (
     ObjectName,
     Quantity,
     configured,
+    rules,
 )
 from sam2_operator.api.references import KeyReference, LocalObjectReference
 from sam2_operator.api.scheduling import Affinity, Toleration
 
-ResourceAmounts = Annotated[dict[LabelKey, Quantity], Field(max_length=32)]
+_RESOURCE_NAMES = rules(
+    (
+        (
+            "self.all(key, key in ['cpu', 'memory', 'ephemeral-storage'] || "
+            "(key.contains('/') && !key.contains('kubernetes.io/')))"
+        ),
+        "resources are cpu, memory, ephemeral-storage and devices such as nvidia.com/gpu",
+    ),
+    (
+        "self.all(key, !key.contains('/') || type(self[key]) == int || quantity(self[key]).isInteger())",
+        "devices are counted by whole numbers",
+    ),
+)
+ResourceAmounts = Annotated[dict[LabelKey, Quantity], Field(max_length=32, json_schema_extra=_RESOURCE_NAMES)]
+IMAGE = (
+    r"^((\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)(:[0-9]{1,5})?/)?"
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128})?$"
+)
+"""As the distribution project writes references; the kubelet refuses any other."""
 ContainerName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
 
 
@@ -50,16 +70,21 @@ class EnvVar(ApiModel):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "!self.startsWith('SAM2_AGENT_')",
+                    "rule": "!self.lowerAscii().startsWith('sam2_agent_')",
                     "message": "variables SAM2_AGENT_* belong to the operator, set from other fields",
                 }
             ]
         },
     )
-    value: Annotated[str, Field(max_length=4096)] | None = Field(None, description="Value of the variable.")
+    value: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] | None = Field(
+        None, description="Value of the variable."
+    )
     value_from: EnvSource | None = Field(
         None, description="Take the value from a Secret or ConfigMap instead."
     )
+
+
+_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
 class ResourceClaimName(ApiModel):
@@ -74,12 +99,32 @@ class ResourceClaimName(ApiModel):
 class Resources(ApiModel):
     """Compute resources of the agent's container."""
 
+    model_config = configured(
+        (
+            (
+                "!has(self.limits) || !has(self.requests) || self.requests.all(key, !(key in self.limits) || "
+                "quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key]))) <= 0)"
+            ),
+            "a request must not be above its limit",
+        ),
+        (
+            (
+                "!has(self.requests) || self.requests.all(key, !key.contains('/') || (has(self.limits) && "
+                "key in self.limits && "
+                "quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key]))) == 0))"
+            ),
+            "devices cannot be shared: their requests are their limits, leave the requests out",
+        ),
+    )
+
     limits: ResourceAmounts | None = Field(
         None, description='Upper bounds, e.g. {"nvidia.com/gpu": 1} or {"nvidia.com/mig-1g.10gb": 1}.'
     )
     requests: ResourceAmounts | None = Field(None, description="What the scheduler reserves.")
     claims: Annotated[list[ResourceClaimName], Field(max_length=16)] | None = Field(
-        None, description="Resource claims used, by the names given in spec.agent.resourceClaims."
+        None,
+        description="Resource claims used, by the names given in spec.agent.resourceClaims.",
+        json_schema_extra=_BY_NAME,
     )
 
 
@@ -101,7 +146,14 @@ class PodResourceClaim(ApiModel):
     )
 
 
-OWN_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by")
+OWN_LABELS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "controller-revision-hash",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+)
 _OWN_LABELS_CEL = "[" + ", ".join(f"'{label}'" for label in OWN_LABELS) + "]"
 
 
@@ -118,7 +170,7 @@ class AgentSpec(ApiModel):
         )
     )
 
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = Field(
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=IMAGE)] | None = Field(
         None,
         description="Image of the agent. Default: the one the operator was installed with, of the same "
         "version.",
@@ -127,7 +179,9 @@ class AgentSpec(ApiModel):
         None, description="When the kubelet pulls the image. Default: as Kubernetes decides from the tag."
     )
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] | None = Field(
-        None, description="Secrets with credentials for the image's registry, in this namespace."
+        None,
+        description="Secrets with credentials for the image's registry, in this namespace.",
+        json_schema_extra=_BY_NAME,
     )
     resources: Resources | None = Field(
         None,
@@ -137,7 +191,9 @@ class AgentSpec(ApiModel):
         "also the number of threads (OMP_NUM_THREADS), unless env gives it.",
     )
     resource_claims: Annotated[list[PodResourceClaim], Field(max_length=16)] | None = Field(
-        None, description="Devices claimed by dynamic resource allocation, used through resources.claims."
+        None,
+        description="Devices claimed by dynamic resource allocation, used through resources.claims.",
+        json_schema_extra=_BY_NAME,
     )
     node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(
         None, description="Labels that the agent's node must have."
@@ -154,7 +210,7 @@ class AgentSpec(ApiModel):
         None,
         description="Extra environment variables of the agent, e.g. HTTPS_PROXY and NO_PROXY. Variables "
         "SAM2_AGENT_* are the operator's.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=_BY_NAME,
     )
     pod_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(
         None,
@@ -163,7 +219,7 @@ class AgentSpec(ApiModel):
             "x-kubernetes-validations": [
                 {
                     "rule": f"self.all(key, !(key in {_OWN_LABELS_CEL}))",
-                    "message": f"the labels {', '.join(OWN_LABELS)} belong to the operator",
+                    "message": f"the labels {', '.join(OWN_LABELS)} belong to the operator and to Kubernetes",
                 }
             ]
         },

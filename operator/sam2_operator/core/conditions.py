@@ -95,6 +95,14 @@ def ready_finding(function: Finding, state: Finding, agent: Finding, *, suspende
     return Finding("Ready", "False", agent.reason, agent.message)
 
 
+def deleting_findings(message: str) -> tuple[Finding, ...]:
+    """Tell about a tracker that is being deleted; nothing else about it matters any more."""
+    return (
+        Finding("Ready", "False", "Deleting", message),
+        Finding("AgentAvailable", "False", "Deleting", "The agent stops: the tracker is being deleted."),
+    )
+
+
 def conditions(
     findings: Iterable[Finding], previous: Iterable[Condition], generation: int, now: datetime
 ) -> list[Condition]:

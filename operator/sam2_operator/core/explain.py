@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
+from sam2_operator.core import pod_events
 from sam2_operator.core.observed import Pod, Problem, Termination, Workload
 
 Check: TypeAlias = Callable[[Workload], Problem | None]
@@ -37,15 +38,48 @@ def _no_stateful_set(workload: Workload) -> Problem | None:
 def _not_created(workload: Workload) -> Problem | None:
     if workload.pod is not None:
         return None
-    if workload.creation_failure is not None:
-        return Problem("PodRefused", f"The agent's pod cannot be made: {workload.creation_failure}")
-    return Problem("PodMissing", "The agent's pod is about to be made.")
+    refusal = pod_events.not_made(workload.events)
+    if refusal is not None:
+        return Problem(
+            "PodRefused",
+            f"The agent's pod cannot be made: {refusal.message} It is tried again, less and less often; to "
+            "have it tried at once after a change, set spec.suspend to true and back.",
+        )
+    return _refused_before(workload) or Problem("PodMissing", "The agent's pod is about to be made.")
+
+
+def _refused_before(workload: Workload) -> Problem | None:
+    """Explain a pod that its node did not keep, by what was told about those before it."""
+    refusal = pod_events.not_admitted(workload.events)
+    return None if refusal is None else _refused(refusal.reason, refusal.message)
+
+
+def _refused(reason: str, message: str) -> Problem:
+    return Problem(
+        reason,
+        f"The agent's node does not keep the pod: {message} See to that node and its device plugins, or "
+        "change spec.agent.resources or nodeSelector.",
+    )
 
 
 def _outdated(workload: Workload) -> Problem | None:
     if workload.current:
         return None
     return Problem("RollingOut", "The agent is being replaced by one with the current settings.")
+
+
+def _node_lost(workload: Workload) -> Problem | None:
+    """Explain a pod that its node's silence leaves as it was; the agent on it may be dead, or go on."""
+    pod = workload.pod
+    if pod is None or not pod_events.node_is_lost(pod, workload.report, workload.events):
+        return None
+    return Problem(
+        "NodeNotReady",
+        f"Node {pod.node} of the pod {pod.name} does not answer. With spec.agent.onNodeLoss Replace, and "
+        "volumes that other nodes can mount too, another agent takes over in a minute or two; else the agent "
+        "comes back with its node, or once that is removed from the cluster "
+        f"(kubectl delete node {pod.node}).",
+    )
 
 
 def _terminating(workload: Workload) -> Problem | None:
@@ -65,6 +99,8 @@ def _failed(workload: Workload) -> Problem | None:
     if pod is None or pod.failure is None:
         return None
     reason, message = pod.failure
+    if pod_events.NOT_ADMITTED.fullmatch(reason):
+        return _refused(reason, message)
     return Problem(reason or "PodFailed", f"The pod {pod.name} failed: {message or reason}")
 
 
@@ -72,11 +108,10 @@ def _unschedulable(workload: Workload) -> Problem | None:
     pod = workload.pod
     if pod is None or pod.running or pod.unschedulable is None:
         return None
-    return Problem(
-        "Unschedulable",
-        f"No node takes the pod {pod.name}: {pod.unschedulable} Add a node, or change spec.agent.resources, "
-        "nodeSelector, tolerations or affinity.",
-    )
+    advice = "Add a node, or change spec.agent.resources, nodeSelector, tolerations or affinity."
+    if "persistentvolume" in pod.unschedulable.lower():
+        advice = "Make the claim or its volume, or correct spec.model.volume or spec.model.cache."
+    return Problem("Unschedulable", f"No node takes the pod {pod.name}: {pod.unschedulable} {advice}")
 
 
 def _crashed(workload: Workload) -> Problem | None:
@@ -92,7 +127,11 @@ def _waiting(workload: Workload) -> Problem | None:
     if pod is None or pod.waiting is None:
         return None
     reason, message = pod.waiting
-    if reason in {"ContainerCreating", "PodInitializing"}:
+    if reason in pod_events.CREATING:
+        obstacle = pod_events.obstacle(pod, workload.events)
+        if obstacle is not None:
+            told = f"The pod {pod.name} cannot start on node {pod.node}: {obstacle.message}"
+            return Problem(obstacle.reason, f"{told} {pod_events.OBSTACLES[obstacle.reason]}")
         return Problem(
             "Starting",
             f"Node {pod.node} pulls the image and mounts the volumes of {pod.name}. {message}".strip(),
@@ -106,7 +145,7 @@ def _not_running(workload: Workload) -> Problem | None:
     pod = workload.pod
     if pod is None or pod.running:
         return None
-    return Problem("Starting", f"The pod {pod.name} is about to start.")
+    return _refused_before(workload) or Problem("Starting", f"The pod {pod.name} is about to start.")
 
 
 def _agent_says(workload: Workload) -> Problem | None:
@@ -120,6 +159,7 @@ _CHECKS: tuple[Check, ...] = (
     _no_stateful_set,
     _not_created,
     _failed,
+    _node_lost,
     _terminating,
     _unschedulable,
     _crashed,

@@ -112,6 +112,18 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """What one of Kubernetes' parts told about an object."""
+
+    reason: str
+    message: str
+    about: str
+    """The uid of the object: one of the same name may have taken its place."""
+    at: str
+    """When it was last told, as RFC 3339 to the second."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentReport:
     """The agent's answer to GET /status, or that there was none."""
 
@@ -128,8 +140,8 @@ class Workload:
     pod: Pod | None
     report: AgentReport | None
     """None while the pod has no address to ask."""
-    creation_failure: str | None = None
-    """Why the pod cannot be made, in the API server's words (a quota, an admission policy)."""
+    events: tuple[Event, ...] = ()
+    """Told about the StatefulSet and pods of this name; read only while the pod does not serve."""
 
     @property
     def current(self) -> bool:

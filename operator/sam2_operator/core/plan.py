@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from sam2_operator.core.placement import Defaults
     from sam2_operator.core.ports import Kind
 
-NODE_LOSS_MARGIN = timedelta(seconds=30)
-"""How long after the end of its grace period a pod counts as being on a node that does not answer."""
+NODE_LOSS_MARGIN = timedelta(seconds=10)
+"""How long after the end of its grace period a pod counts as being on a node that does not answer. A kubelet
+that does answer kills it when the grace period ends, and says so a second or two later."""
 
 
 @dataclass(frozen=True, slots=True)

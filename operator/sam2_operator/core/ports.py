@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sam2_operator.core.observed import (
         AgentReport,
         CvatAccess,
+        Event,
         Function,
         Manifest,
         Pod,
@@ -51,6 +52,9 @@ class Kubernetes(Protocol):
     def set_finalizer(self, tracker: Tracker, *, present: bool) -> Tracker | None:
         """Add or remove the operator's finalizer; None when the tracker is gone with it."""
 
+    def is_terminating(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted, so that nothing new can be made in it."""
+
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read an object."""
 
@@ -69,8 +73,8 @@ class Kubernetes(Protocol):
     def delete_pod(self, namespace: str, pod: Pod, *, force: bool) -> None:
         """Delete this very pod: gracefully, or by force from a node that does not answer."""
 
-    def creation_failure(self, stateful_set: Manifest) -> str | None:
-        """Give the newest words of the StatefulSet's controller about why it cannot make the pod."""
+    def events(self, namespace: str, kind: Literal["StatefulSet", "Pod"], name: str) -> tuple[Event, ...]:
+        """Give what was told of late about an object, and about others that had its name before."""
 
     def event(
         self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
@@ -122,8 +126,8 @@ class StateStore(Protocol):
     def ping(self, access: StateAccess) -> None:
         """Ask Redis for a sign of life, as the tracker's agent would."""
 
-    def purge(self, access: StateAccess, prefix: str) -> int:
-        """Delete all keys of a tracker and its user; give the number of keys."""
+    def purge(self, access: StateAccess, prefix: str) -> bool:
+        """Delete a tracker's user, then its keys for a bounded time; give whether none is left."""
 
     def close(self) -> None:
         """Close all connections."""

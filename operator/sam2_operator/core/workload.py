@@ -15,7 +15,7 @@ from sam2_operator.core.ownership import owned
 
 if TYPE_CHECKING:
     from sam2_operator.api.base import ApiModel
-    from sam2_operator.api.scheduling import Toleration
+    from sam2_operator.api.scheduling import Affinity, Toleration
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.observed import Manifest
     from sam2_operator.core.placement import Defaults
@@ -65,7 +65,7 @@ def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:
         "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
         "nodeSelector": agent.node_selector,
         "tolerations": _tolerations(agent.tolerations or [], replace=agent.on_node_loss == "Replace"),
-        "affinity": _plain(agent.affinity) if agent.affinity else None,
+        "affinity": _affinity(agent.affinity),
         "runtimeClassName": agent.runtime_class_name,
         "priorityClassName": agent.priority_class_name,
         "resourceClaims": [_plain(claim) for claim in agent.resource_claims or ()],
@@ -123,6 +123,12 @@ def _usual_pull_policy(image: str) -> str:
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2] or ("" if digest else "latest")
     return "Always" if tag == "latest" else "IfNotPresent"
+
+
+def _affinity(affinity: Affinity | None) -> Manifest:
+    """Give the affinity without empty parts: what the API server makes of them depends on what was before."""
+    parts = _plain(affinity) if affinity is not None else {}
+    return {name: part for name, part in parts.items() if part}
 
 
 def _probe(path: str, *, period: int, failures: int) -> Manifest:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sam2_operator.core import pod_events
 from sam2_operator.core.conditions import (
     Finding,
     agent_finding,
@@ -16,10 +17,11 @@ from sam2_operator.core.conditions import (
     state_finding,
 )
 from sam2_operator.core.explain import explain
-from sam2_operator.core.observed import AgentReport, Problem, Termination, Workload
+from sam2_operator.core.observed import AgentReport, Event, Pod, Problem, Termination, Workload
 from tests.unit.operator.build import NOW, pod, workload
 
 SERVING = AgentReport(ready=True, reason="Serving", message="")
+LOADING = AgentReport(ready=False, reason="LoadingModel", message="...")
 ENDED = Termination(
     exit_code=1, reason="Error", message='{"reason": "DeviceLost", "message": "The GPU is gone."}'
 )
@@ -30,7 +32,6 @@ ENDED = Termination(
     [
         (Workload(None, None, None), "WaitingForFunction"),
         (workload(None), "PodMissing"),
-        (workload(None, creation_failure="quota"), "PodRefused"),
         (workload(pod(running=False, unschedulable="0/3 nodes.")), "Unschedulable"),
         (workload(pod(failure=("Evicted", "low on disk")), report=SERVING), "Evicted"),
         (workload(pod(deleted_at="2026-01-01T00:00:00Z"), report=SERVING), "Terminating"),
@@ -44,10 +45,7 @@ ENDED = Termination(
         (workload(pod(), observed=1, report=SERVING), "RollingOut"),
         (workload(pod(running=False)), "Starting"),
         (workload(pod(ip=None)), "Starting"),
-        (
-            workload(pod(), report=AgentReport(ready=False, reason="LoadingModel", message="...")),
-            "LoadingModel",
-        ),
+        (workload(pod(), report=LOADING), "LoadingModel"),
         (workload(pod(), report=SERVING), None),
     ],
 )
@@ -110,6 +108,122 @@ def test_ready_is_what_the_agent_says_unless_the_function_is_not_there(
     assert (found.status, found.reason) == (status, reason)
 
 
+def told(reason: str, second: int, message: str = "Words.", *, about: str = "pod-1") -> Event:
+    """An event of that second of the minute; about the pod of `build.pod` unless said otherwise."""
+    return Event(reason, message, about, f"2026-01-01T12:00:{second:02}Z")
+
+
+CREATING = pod(running=False, ready=False, ip=None, waiting=("ContainerCreating", ""))
+BOUND = pod(running=False, ready=False, ip=None)
+LOST = pod(ready=False)
+SILENT = AgentReport(ready=False, reason="AgentUnreachable", message="No answer.")
+SECRET = 'MountVolume.SetUp failed for volume "token" : secret "hub" not found.'
+# The kubelet's words where a device plugin refuses.
+DEVICE = (
+    "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu. Requested: 1, "
+    "Available: 0, which is unexpected."
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "report", "events", "reason", "words"),
+    [
+        (
+            None,
+            None,
+            [told("FailedCreate", 1, "exceeded quota: gpus.", about="sts")],
+            "PodRefused",
+            "quota: gpus",
+        ),
+        (
+            None,
+            None,
+            [told("FailedCreate", 1), told("SuccessfulCreate", 2)],
+            "PodMissing",
+            "about to be made",
+        ),
+        (
+            None,
+            None,
+            [told("UnexpectedAdmissionError", 1, DEVICE)],
+            "UnexpectedAdmissionError",
+            "device plugins",
+        ),
+        (
+            BOUND,
+            None,
+            [told("UnexpectedAdmissionError", 1, DEVICE, about="old")],
+            "UnexpectedAdmissionError",
+            DEVICE,
+        ),
+        (
+            BOUND,
+            None,
+            [told("Evicted", 1, about="old"), told("Started", 1, about="old")],
+            "Starting",
+            "about to",
+        ),
+        (CREATING, None, [], "Starting", "pulls the image"),
+        (CREATING, None, [told("FailedMount", 1, SECRET)], "FailedMount", SECRET),
+        (
+            CREATING,
+            None,
+            [told("FailedMount", 1), told("FailedAttachVolume", 2)],
+            "FailedAttachVolume",
+            "held by",
+        ),
+        (CREATING, None, [told("FailedMount", 1), told("Pulling", 1)], "Starting", "pulls the image"),
+        (CREATING, None, [told("FailedMount", 1, about="old")], "Starting", "pulls the image"),
+        (CREATING, None, [told("UnexpectedAdmissionError", 1, about="old")], "Starting", "pulls the image"),
+        (
+            CREATING,
+            None,
+            [told("FailedCreatePodSandBox", 1, "no IP.")],
+            "FailedCreatePodSandBox",
+            "no IP. The node's",
+        ),
+        (
+            LOST,
+            SILENT,
+            [told("NodeNotReady", 1), told("Started", 0)],
+            "NodeNotReady",
+            "kubectl delete node node-1",
+        ),
+        (LOST, SILENT, [told("NodeNotReady", 1), told("Started", 2)], "AgentUnreachable", "No answer."),
+        (LOST, LOADING, [told("NodeNotReady", 1)], "LoadingModel", "..."),
+        (pod(), SERVING, [told("NodeNotReady", 1)], None, ""),
+        (
+            pod(deleted_at="2026-01-01T12:00:30Z"),
+            SERVING,
+            [told("NodeNotReady", 1)],
+            "NodeNotReady",
+            "onNodeLoss",
+        ),
+        (pod(deleted_at="2026-01-01T12:00:30Z"), SERVING, [], "Terminating", "shutting down"),
+    ],
+)
+def test_events_tell_what_a_pod_does_not(
+    agent: Pod | None, report: AgentReport | None, events: list[Event], reason: str | None, words: str
+) -> None:
+    found = workload(agent, report=report, events=tuple(events))
+    problem = explain(found)
+    assert (problem.reason if problem else None) == reason
+    assert words in (problem.message if problem else "")
+    assert problem is None or not events or reason == "LoadingModel" or pod_events.matter(agent, report)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        pod(running=False, waiting=("ErrImagePull", "no")),
+        pod(running=False, node=None, unschedulable="0/3 nodes."),
+        pod(),
+    ],
+)
+def test_events_are_not_asked_for_where_the_pod_or_the_agent_tells_all(agent: Pod) -> None:
+    assert not pod_events.matter(agent, SERVING if agent.running else None)
+
+
 def test_an_unknown_function_is_false_until_there_was_one() -> None:
     assert function_finding(7, LATE, []).status == "Unknown"
     assert function_finding(None, LATE, []).status == "False"
@@ -148,14 +262,14 @@ def test_suspended_is_not_ready_whatever_else_holds() -> None:
 def test_the_time_of_a_condition_is_that_of_its_last_change_of_status() -> None:
     later = NOW + timedelta(hours=1)
 
-    def told(finding: Finding, before: Any, now: Any) -> Any:
+    def timed(finding: Finding, before: Any, now: Any) -> Any:
         (condition,) = conditions([finding], before, 3, now)
         return condition
 
-    first = told(Finding("Ready", "False", "Starting", "a"), [], NOW)
+    first = timed(Finding("Ready", "False", "Starting", "a"), [], NOW)
     assert first.last_transition_time == "2026-01-01T12:00:00Z"
-    second = told(Finding("Ready", "False", "LoadingModel", "b"), [first], later)
+    second = timed(Finding("Ready", "False", "LoadingModel", "b"), [first], later)
     assert (second.last_transition_time, second.reason) == (first.last_transition_time, "LoadingModel")
-    third = told(Finding("Ready", "True", "Serving", "c"), [second], later)
+    third = timed(Finding("Ready", "True", "Serving", "c"), [second], later)
     assert third.last_transition_time == "2026-01-01T13:00:00Z"
     assert third.observed_generation == 3

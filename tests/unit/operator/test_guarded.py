@@ -16,6 +16,7 @@ from sam2_operator.adapters.guarded import ForbiddenAddressError, require_allowe
 from sam2_operator.adapters.statestore import RedisStateStore
 from sam2_operator.core.observed import CvatAccess, StateAccess, TokenCredentials
 from sam2_operator.errors import CvatUnreachableError, StateStoreError
+from tests.cvat_standin.client import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def test_a_name_that_means_another_address_the_second_time(
             forged(once, "192.0.2.1", "127.0.0.1")
             with pytest.raises((CvatUnreachableError, StateStoreError), match="never connects"):
                 ask(f"{scheme}://innocent.example:{listener.port}")
-    assert listener.connections == 2
+    wait_for(lambda: listener.connections == 2, "both connections")
     assert listener.received == b"", "nothing was sent"
 
 

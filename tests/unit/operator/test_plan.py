@@ -136,8 +136,8 @@ def test_a_pod_that_blocks_a_rollout_is_deleted_gracefully(
 @pytest.mark.parametrize(
     ("policy", "seconds_late", "shared", "forced"),
     [
-        ("Replace", 31, True, True),
-        ("Replace", 29, True, False),
+        ("Replace", 11, True, True),
+        ("Replace", 9, True, False),
         ("Replace", 31, False, False),
         ("Wait", 3600, True, False),
     ],

@@ -1,0 +1,120 @@
+"""The end of a tracker's state: all keys go, and a Redis that is away holds nobody for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from tests.controlplane.endings import Ending
+from tests.controlplane.surroundings import ADMIN_PASSWORD
+from tests.cvat_standin.client import CVAT, wait_for
+from tests.redis_server import RedisServer, redis_server
+
+if TYPE_CHECKING:
+    from tests.controlplane.harness import Namespace, Operator
+
+__all__ = ["redis_server"]
+
+pytestmark = pytest.mark.controlplane
+
+OURS, OTHERS = 50_000, 200_000
+
+
+def own(redis: RedisServer) -> dict[str, Any]:
+    return {"state": {"url": redis.url}}
+
+
+@pytest.fixture
+def ending(annotation: CVAT, namespace: Namespace, operator: Operator) -> Ending:
+    return Ending(operator, namespace, annotation)
+
+
+def made(ending: Ending, **spec: Any) -> str:
+    """Make the tracker; give its uid."""
+    ending.namespace.apply_tracker(ending.cvat.url, **spec)
+    ending.operator.settle(ending.namespace.name)
+    return str(ending.namespace.get("s2t", "cars")["metadata"]["uid"])
+
+
+def test_the_operators_redis_is_waited_for_no_longer_than_the_deadline(
+    ending: Ending, acl_redis: RedisServer
+) -> None:
+    made(ending)
+    acl_redis.kill()
+    ending.begins()
+    assert ending.namespace.exists("s2t", "cars")
+    assert "cannot be deleted: Redis at" in ending.lets_go("deleted: the operator's Redis away")
+
+
+def test_a_tracker_with_a_redis_of_its_own_does_not_wait_for_the_operators(
+    ending: Ending, acl_redis: RedisServer, redis_server: RedisServer
+) -> None:
+    uid = made(ending, **own(redis_server))
+    with redis_server.client() as client:
+        client.set(f"s2t:{{{uid}}}:answer", "mine")
+        acl_redis.kill()
+        ending.begins()
+        ending.comes("deleted: own Redis, the operator's away", within=10)
+        assert client.keys() == []
+    assert ending.told("LeftBehind") == []
+
+
+def test_a_redis_of_ones_own_is_waited_for_no_longer_than_the_deadline(
+    ending: Ending, redis_server: RedisServer
+) -> None:
+    made(ending, **own(redis_server))
+    redis_server.kill()
+    ending.begins()
+    assert "cannot be deleted: Redis at" in ending.namespace.condition("Ready")["message"]
+    assert "They expire by themselves." in ending.lets_go("deleted: own Redis away")
+
+
+def test_what_a_moved_tracker_left_in_the_operators_redis_is_waited_for(
+    ending: Ending, acl_redis: RedisServer, redis_server: RedisServer
+) -> None:
+    uid = made(ending)
+    acl_redis.kill()
+    made(ending, **own(redis_server))
+    assert ending.namespace.exists("secret", "cars-state")  # its user is still there
+    ending.begins()
+    assert not ending.over()
+    acl_redis.start()
+    ending.comes("deleted: moved to own Redis while the operator's was away")
+    with acl_redis.client() as client:
+        assert f"s2t-{uid}" not in client.acl_users()
+
+
+def test_huge_states_are_purged_in_steps_that_hold_up_nobody(ending: Ending, acl_redis: RedisServer) -> None:
+    administrator = Administrator(
+        f"redis://admin@127.0.0.1:{acl_redis.port}/0",
+        password=lambda: ADMIN_PASSWORD,
+        ca_pem=lambda: None,
+        manages_users=True,
+    )
+    uid = made(ending)
+    fill = "for i = 1, ARGV[2] do redis.call('set', ARGV[1] .. i, 'x') end"
+    with acl_redis.client() as client:
+        client.eval(fill, 0, f"s2t:{{{uid}}}:", OURS)
+        client.eval(fill, 0, "s2t:{other}:", OTHERS)
+        client.config_set("slowlog-log-slower-than", 50_000)
+        client.slowlog_reset()
+    store = RedisStateStore(administrator, purge_seconds=0.02)
+    access = store.managed(uid)
+    assert access is not None
+    goes = 0
+
+    def purged() -> bool:
+        nonlocal goes
+        goes += 1
+        return store.purge(access, f"s2t:{{{uid}}}:")
+
+    wait_for(purged, "the purge", within=60)
+    store.close()
+    assert goes > 3
+    with acl_redis.client() as client:
+        assert client.dbsize() == OTHERS
+        assert client.slowlog_len() == 0
+    ending.begins()
+    ending.comes("deleted: huge state")

@@ -1,0 +1,100 @@
+"""Events: one for each transition, however long it comes and goes, and no secrets in any."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.controlplane.harness import container_status, running
+from tests.controlplane.test_life import start_agent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+    from tests.cvat_standin.client import CVAT
+
+pytestmark = pytest.mark.controlplane
+
+CRASHES = 5
+
+
+def told(namespace: Namespace) -> list[dict[str, Any]]:
+    """The tracker's events, oldest first."""
+    about = "involvedObject.kind=SAM2Tracker"
+    events = namespace.kubectl.get("-n", namespace.name, "events", "--field-selector", about)["items"]
+    return sorted(events, key=lambda event: int(event["metadata"]["resourceVersion"]))
+
+
+def reasons(namespace: Namespace) -> list[str]:
+    return [event["reason"] for event in told(namespace)]
+
+
+def test_transitions_are_events(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker("http://127.0.0.1:9")
+    operator.settle(namespace.name, times=5)
+    (event,) = told(namespace)
+    assert (event["type"], event["reason"]) == ("Warning", "CVATUnreachable")
+    assert event["message"] == namespace.condition("Ready")["message"]
+
+
+def test_what_comes_and_goes_all_night_is_told_once_an_hour(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    operator.settle(namespace.name)
+    crashed = running(speaking.address, ready=False)
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    for restarts in range(1, CRASHES + 1):
+        status = container_status(waiting, restarts=restarts, last=ended)
+        namespace.pod_status({**crashed, "containerStatuses": [status]})
+        operator.reconcile(namespace.name)
+        namespace.pod_status(running(speaking.address))
+        operator.reconcile(namespace.name)
+    seen = reasons(namespace)
+    assert seen.count("AgentCrashed") == 1
+    assert seen.count("Serving") == 1
+
+    operator.clock.advance(3601)
+    namespace.pod_status({**crashed, "containerStatuses": [container_status(waiting, last=ended)]})
+    operator.reconcile(namespace.name)
+    assert reasons(namespace).count("AgentCrashed") == 2
+
+
+def test_whatever_an_agent_says_becomes_a_condition_and_an_event(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> None:
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    assert operator.settle(namespace.name).ready
+    speaking.says(ready=False, reason="", message="")
+    operator.reconcile(namespace.name)
+    assert (namespace.condition("Ready")["status"], namespace.reason()) == ("False", "Unknown")
+    speaking.says(ready=False, reason="no such thing: " * 40, message="words " * 2000)
+    operator.reconcile(namespace.name)
+    assert namespace.condition("Ready")["message"].endswith(" ...")
+    assert all(re.fullmatch(r"[A-Za-z]\w{0,127}", reason) for reason in reasons(namespace))
+
+
+def test_no_event_holds_a_secret(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
+    cvat.add_user("ann")
+    namespace.make_secret("cvat", username="ann", password="hunter2-wrong")
+    namespace.make_secret("redis", url="redis://me:hunter2-redis@127.0.0.1:9/0")
+    namespace.apply_tracker(cvat.url, state={"secretRef": {"name": "redis"}})
+    operator.settle(namespace.name)
+    namespace.make_secret("cvat", token="hunter2-token")
+    operator.settle(namespace.name)
+    namespace.delete("s2t", "cars", "--wait=false")
+    operator.settle(namespace.name)
+    events = told(namespace)
+    assert events
+    assert "hunter2" not in json.dumps(events)
