@@ -12,23 +12,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sam2_agent import VERSION, settings
-from sam2_agent.adapters import health, logs
+from sam2_agent.adapters import health, http_door, logs
 from sam2_agent.adapters.call_threads import CallThreads
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
+from sam2_agent.adapters.images import decode
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.status import Status
+from sam2_agent.core.status import PEERS, Status
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import GaveUp, InvalidSettings
-from sam2_agent.loop import Agent, World
-from sam2_agent.settings import Settings
+from sam2_agent.loop import Agent
+from sam2_agent.reception import Reception
+from sam2_agent.settings import QueueSettings, ServerlessSettings, Settings
+from sam2_agent.world import QueueWorld, World
 
 log = logging.getLogger("sam2_agent")
 
@@ -59,9 +65,10 @@ def main() -> int:
     return 0
 
 
-async def _run(chosen: Settings) -> None:
+async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
     """Answer health, load the model, serve."""
-    status = Status(VERSION, BootClock())
+    serverless = isinstance(chosen, ServerlessSettings)
+    status = Status(VERSION, BootClock(), peers=("Redis",) if serverless else PEERS)
     metrics = Metrics(status)
     compute = ModelThread()
     stopping = asyncio.Event()
@@ -72,7 +79,8 @@ async def _run(chosen: Settings) -> None:
     try:
         async with health.serve(status, metrics.expose, chosen.http_port) as port:
             log.info(
-                "The agent starts", extra={"version": VERSION, "port": port, "agent_id": chosen.agent_id}
+                "The agent starts",
+                extra={"version": VERSION, "port": port, "interface": chosen.interface},
             )
             status.phase = "LoadingModel"
             loading = asyncio.ensure_future(compute(_load_model, chosen))
@@ -84,8 +92,7 @@ async def _run(chosen: Settings) -> None:
             tracker = loading.result()
             status.fingerprint = tracker.fingerprint
             log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
-            async with _connected(chosen, status, metrics, tracker, compute=compute) as world:
-                agent = Agent(world, status, chosen.shape_types, Patience(lease=chosen.lease_seconds))
+            async with _agent(chosen, status, metrics, tracker, compute=compute) as agent:
                 for number in STOP_SIGNALS:
                     loop.add_signal_handler(number, agent.stop)
                 await agent.run()
@@ -96,10 +103,16 @@ async def _run(chosen: Settings) -> None:
 
 
 @asynccontextmanager
-async def _connected(
-    chosen: Settings, status: Status, metrics: Metrics, tracker: Tracker, *, compute: ModelThread
-) -> AsyncIterator[World]:
+async def _agent(
+    chosen: QueueSettings | ServerlessSettings,
+    status: Status,
+    metrics: Metrics,
+    tracker: Tracker,
+    *,
+    compute: ModelThread,
+) -> AsyncIterator[Agent | Reception]:
     """Wire the adapters."""
+    life = chosen.memory_ttl_seconds if isinstance(chosen, QueueSettings) else chosen.state_ttl_seconds
     store = RedisStore(
         connect(
             chosen.read_redis_url(), chosen.redis_ca_file, answer_seconds=_redis_seconds(chosen.lease_seconds)
@@ -107,10 +120,40 @@ async def _connected(
         prefix=chosen.key_prefix,
         holder=chosen.holder,
         state_seconds=chosen.state_ttl_seconds,
-        memory_seconds=chosen.memory_ttl_seconds,
+        memory_seconds=life,
         on_answer=lambda: status.answered("Redis"),
         on_dropped=metrics.memories_dropped,
     )
+    world = World(
+        tracker=tracker,
+        compute=compute,
+        store=store,
+        clock=status.clock,
+        rng=random.SystemRandom(),
+        events=metrics,
+    )
+    patience = Patience(lease=chosen.lease_seconds)
+    try:
+        if isinstance(chosen, QueueSettings):
+            yield Agent(_with_cvat(chosen, status, world), status, chosen.shape_types, patience)
+        else:
+            agent = Reception(
+                world, lambda data: decode(data, "The image"), status, chosen.shape_types, patience
+            )
+            async with http_door.serve(
+                agent.door, chosen.door_port, chosen.door_token_file, agent.fail
+            ) as port:
+                log.info("Calls are taken", extra={"port": port})
+                yield agent
+    finally:
+        await store.close()
+
+
+def _decode(image: bytes) -> NDArray[np.uint8]:
+    return decode(image, "The image")
+
+
+def _with_cvat(chosen: QueueSettings, status: Status, world: World) -> QueueWorld:
     client = CVATClient(
         str(chosen.cvat_url),
         credentials_dir=chosen.cvat_credentials_dir,
@@ -119,19 +162,16 @@ async def _connected(
         proxy_url=str(chosen.cvat_proxy_url) if chosen.cvat_proxy_url else None,
         on_answer=lambda: status.answered("CVAT"),
     )
-    try:
-        yield World(
-            tracker=tracker,
-            compute=compute,
-            queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
-            frames=CVATFrames(client),
-            store=store,
-            clock=status.clock,
-            rng=random.SystemRandom(),
-            events=metrics,
-        )
-    finally:
-        await store.close()
+    return QueueWorld(
+        tracker=world.tracker,
+        compute=world.compute,
+        store=world.store,
+        clock=world.clock,
+        rng=world.rng,
+        events=world.events,
+        queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
+        frames=CVATFrames(client),
+    )
 
 
 def _redis_seconds(lease_seconds: float) -> float:

@@ -1,0 +1,132 @@
+"""Who may come in: calls are answered one after the other, while the lease is held.
+
+Bodies are large, so what waits is bounded in bytes and in number; who finds no room is told to come again,
+and loses nothing by it.  A call whose caller has left is not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pydantic import JsonValue
+
+from sam2_agent.core import calls
+from sam2_agent.core.keeper import LeaseKeeper
+from sam2_agent.core.ports import Clock, Events
+from sam2_agent.core.serverless import Serverless
+from sam2_agent.core.status import Status
+from sam2_agent.core.troubles import Troubles
+from sam2_agent.errors import LeaseLost, RequestRefused, Unavailable
+
+MAX_WAITING = 64
+MAX_WAITING_BYTES = 2**29
+AGAIN_SECONDS = 1.0
+
+
+class CallerGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Door:
+    """Lets calls in."""
+
+    def __init__(
+        self,
+        *,
+        serverless: Serverless,
+        keeper: LeaseKeeper,
+        clock: Clock,
+        status: Status,
+        events: Events,
+        troubles: Troubles,
+    ) -> None:
+        self._serverless = serverless
+        self._keeper = keeper
+        self._clock = clock
+        self._status = status
+        self._events = events
+        self._troubles = troubles
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._bytes = 0
+        self._closed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextmanager
+    def admitted(self, length: int) -> Iterator[None]:
+        """Reserve room for a call whose body has so many bytes.
+
+        Raises `RequestRefused` where no agent would take it, `Unavailable` where this one cannot now.
+        """
+        if length > calls.MAX_BODY:
+            raise RequestRefused(
+                f"A tracking call of {length:,} bytes is too long; the agent reads {calls.MAX_BODY:,}. "
+                "Track fewer objects at once, or let CVAT compress its images."
+            )
+        if self._closed:
+            raise Unavailable("The agent stops; its successor answers.", reason="Draining", retry_after=5.0)
+        if self._waiting >= MAX_WAITING or self._bytes + length > MAX_WAITING_BYTES:
+            raise Unavailable(
+                f"{self._waiting} calls wait for the tracker already; run again in a moment.",
+                reason="Busy",
+                retry_after=AGAIN_SECONDS,
+            )
+        self._waiting += 1
+        self._bytes += length
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._bytes -= length
+            if not self._waiting:
+                self._empty.set()
+
+    async def answer(self, body: bytes, gone: Callable[[], bool]) -> dict[str, JsonValue]:
+        """Return the body of the answer; `gone` tells whether the caller has left.
+
+        Raises `RequestRefused`, `Unavailable`, `CallerGone`, or what ends the agent.
+        """
+        began_at = self._clock.now()
+        outcome = "unavailable"
+        try:
+            answer = await self._answer(body, gone)
+            outcome = "completed"
+        except RequestRefused:
+            outcome = "failed"
+            raise
+        except LeaseLost as lost:
+            self._keeper.doubt()
+            raise Unavailable(
+                "Another agent serves this tracker now.", reason="WaitingForLease", retry_after=AGAIN_SECONDS
+            ) from lost
+        except Unavailable as trouble:
+            self._troubles.note(trouble)
+            raise
+        finally:
+            self._events.request("call", outcome, self._clock.now() - began_at)
+        self._status.served()
+        return answer
+
+    async def _answer(self, body: bytes, gone: Callable[[], bool]) -> dict[str, JsonValue]:
+        call = await asyncio.to_thread(calls.parse, body)
+        async with self._turn:
+            if gone():
+                raise CallerGone
+            self._status.moved()
+            answer = await self._serverless.answer(call, self._keeper.token())
+        self._keeper.token()  # who slept meanwhile leaves the answer to its successor
+        return answer
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is in hand."""
+        return self._turn.locked()
+
+    async def closed(self) -> None:
+        """Let nobody in any more, and return when all are gone."""
+        self._closed = True
+        await self._empty.wait()
