@@ -29,7 +29,7 @@ from sam2_operator.watches import Watches
 log = logging.getLogger("sam2_operator")
 
 EXIT_USAGE = 64
-_END_SECONDS = 15.0
+_END_SECONDS = 10.0
 """How long reconciles that run may take to end: with all the rest less than the 30 of a pod."""
 _THREADS_SECONDS = 2.0
 
