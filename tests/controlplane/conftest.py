@@ -15,6 +15,7 @@ from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
+from tests.controlplane import account
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
 from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.fixtures import cvat
@@ -51,6 +52,16 @@ def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
     connected.client.rest_client.pool_manager.clear()
 
 
+@pytest.fixture(scope="session")
+def operators_api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
+    """The API server as the operator's account sees it; in the end, nothing was refused to it."""
+    operators = account.make(cluster, "operator-account")
+    connected = operators.connected()
+    yield connected
+    connected.client.rest_client.pool_manager.clear()
+    assert operators.refusals() == [], "rights that the operator needs and the chart does not give"
+
+
 @pytest.fixture
 def namespace(cluster: RunningControlPlane) -> Iterator[Namespace]:
     name = f"test-{secrets.token_hex(4)}"
@@ -80,8 +91,8 @@ def store(acl_redis: RedisServer) -> Iterator[RedisStateStore]:
 
 
 @pytest.fixture
-def operator(api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
-    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), api, store)
+def operator(operators_api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
+    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), operators_api, store)
     yield running
     running.world.cvat.close()
 
