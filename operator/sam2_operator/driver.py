@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -95,6 +96,11 @@ class Driver:
         """Give how many trackers there are, and how many of them are ready."""
         outcomes = [tracked.outcome for tracked in self._tracked.values()]
         return len(outcomes), sum(outcome is not None and outcome.ready for outcome in outcomes)
+
+    def reasons(self) -> Counter[str]:
+        """Give how many trackers are not ready for which reason."""
+        outcomes = [tracked.outcome for tracked in self._tracked.values()]
+        return Counter(each.reason for each in outcomes if each is not None and not each.ready)
 
     def waiting(self) -> int:
         """Give how many trackers wait for a worker."""

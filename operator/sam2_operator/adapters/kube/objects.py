@@ -112,10 +112,12 @@ class Kube:
         return self.tracker(tracker.metadata.namespace, tracker.metadata.name)
 
     def is_terminating(self, namespace: str) -> bool:
-        """Whether a namespace is being deleted; found by a trial, for the operator may not read Namespaces."""
+        """Whether a namespace is being deleted; found by a trial: the operator may not read Namespaces."""
         about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
         try:
-            self._event(namespace, namespace, about, warning=False, reason="Trial", message="", trial=True)
+            self._event(
+                namespace, namespace, about, warning=False, reason="LeftBehind", message="", trial=True
+            )
         except (NamespaceTerminatingError, NotFoundError):
             return True
         except KubernetesError:
