@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core import naming, pod_events
 from sam2_operator.core.applied import AppliedMemory
-from sam2_operator.core.conditions import agent_finding, function_finding, ready_finding, state_finding
+from sam2_operator.core.conditions import (
+    agent_finding,
+    function_finding,
+    ready_finding,
+    state_finding,
+    word,
+)
 from sam2_operator.core.explain import explain
 from sam2_operator.core.observed import Event, Manifest, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.registration import is_right
-from sam2_operator.core.workload import RESTART_ANNOTATION
+from sam2_operator.core.workload import RESTART_ANNOTATION, serves
 from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
 from sam2_operator.registrar import Registered, Registrar, desired, problem_of
 
@@ -42,6 +48,8 @@ class Outcome:
 
     exists: bool
     ready: bool = False
+    reason: str = "Unknown"
+    """Why it is ready, or not: the reason of its condition Ready."""
     pod: Pod | None = None
     """The agent's pod, to be asked again before the next reconcile."""
     retry_seconds: float | None = None
@@ -82,7 +90,7 @@ class Reconciler:
         self.registrar.ledger.note(tracker)
         if tracker.metadata.deletion_timestamp is not None:
             retry = self.finalizer.finalize(tracker)
-            return Outcome(exists=retry is not None, retry_seconds=retry)
+            return Outcome(exists=retry is not None, reason="Deleting", retry_seconds=retry)
         if FINALIZER not in tracker.metadata.finalizers:
             tracker = self.kube.set_finalizer(tracker, present=True) or tracker
 
@@ -109,7 +117,8 @@ class Reconciler:
         ready = ready_finding(function, state, agent, suspended=suspended)
         self.reporter.report(tracker, status, (ready, function, state, agent), pod)
         retry = registered.problem.retry_after if registered.problem is not None else None
-        return Outcome(exists=True, ready=ready.status == "True", pod=pod, retry_seconds=retry)
+        is_ready = ready.status == "True"
+        return Outcome(exists=True, ready=is_ready, reason=word(ready.reason), pod=pod, retry_seconds=retry)
 
     # Observe
 
@@ -228,7 +237,7 @@ class Reconciler:
     def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:
         """Delete functions that were replaced, once no agent serves them any more."""
         status = registered.tracker.status
-        if workload.pod is not None and not workload.current:
+        if workload.pod is not None and not (workload.current and serves(workload, status.function_id)):
             return status
         contested = status.function is not None and status.function.attempts > 1
         has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids

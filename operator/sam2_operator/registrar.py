@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sam2_operator.claims import Claims
 from sam2_operator.core import naming
+from sam2_operator.core.conditions import withdrawn
 from sam2_operator.core.functions import (
     Abandon,
     Adopt,
@@ -23,7 +25,8 @@ from sam2_operator.core.functions import (
 )
 from sam2_operator.core.locks import KeyedLocks
 from sam2_operator.core.observed import Function, Problem
-from sam2_operator.core.registration import SETTLE, decide, registered, target_id
+from sam2_operator.core.registration import decide, registered, target_id
+from sam2_operator.core.settlement import SETTLE
 from sam2_operator.errors import (
     ConflictError,
     CvatError,
@@ -31,6 +34,7 @@ from sam2_operator.errors import (
     NotFoundError,
     RateLimitedError,
 )
+from sam2_operator.surplus import Surplus, delete_function
 
 if TYPE_CHECKING:
     from sam2_operator.api.status import Registration, TrackerStatus
@@ -82,8 +86,8 @@ class Registrar:
                 elif isinstance(decision, Adopt):
                     tracker = self._adopt(tracker, decision)
                 elif isinstance(decision, Abandon):
-                    log.info("%s: The registration came to nothing.", tracker.key)
-                    tracker = self._write(tracker, decision.status)
+                    log.info("%s: %s", tracker.key, decision.why)
+                    tracker = self._write(tracker, self._unready(tracker, decision.status))
                 elif isinstance(decision, Keep):
                     return Registered(tracker, function=decision.function)
                 else:
@@ -98,55 +102,32 @@ class Registrar:
 
     def tidied(self, tracker: Tracker, session: CvatSession) -> TrackerStatus:
         """Delete the functions that were replaced; give the status with what is left to do."""
-        obsolete = []
-        for function_id in tracker.status.obsolete_function_ids:
-            try:
-                delete_function(session, function_id)
-            except CvatError as error:
-                log.warning(
-                    "%s: function %d is replaced but not deleted: %s", tracker.key, function_id, error
-                )
-                obsolete.append(function_id)
-        suspected = {*tracker.status.duplicate_function_ids, *self._late(tracker, session)}
-        duplicates = sorted(each for each in suspected if not _is_gone(session, each))
-        return tracker.status.model_copy(
-            update={"obsolete_function_ids": obsolete, "duplicate_function_ids": duplicates}
-        )
+        return Surplus(self._claims).removed(tracker, session)
 
-    def _late(self, tracker: Tracker, session: CvatSession) -> list[int]:
-        """Give functions that an earlier attempt made after all: CVAT listed them too late."""
-        record, own = tracker.status.function, tracker.status.function_id
-        if record is None or record.attempts == 1:
-            return []
-        excluded = {own, *tracker.status.obsolete_function_ids, *self._claimed(tracker)}
-        try:
-            return [each.id for each in candidates(record, session.functions(), excluded)]
-        except CvatError:
-            return []
+    @property
+    def _claims(self) -> Claims:
+        return Claims(self.kube, self.ledger)
 
     def _decide(self, tracker: Tracker, session: CvatSession, around: Surroundings | None) -> Decision:
-        wanted = target_id(tracker.spec.function.id, tracker.status)
+        adopt_id = tracker.spec.function.id
+        wanted = target_id(adopt_id, tracker.status)
+        looks = around is not None
+        claimed = self._claims.of_others(tracker, fresh=adopt_id is not None) if looks else ()
         return decide(
             View(
+                key=tracker.key,
                 desired=desired(tracker),
-                adopt_id=tracker.spec.function.id,
+                adopt_id=adopt_id,
                 status=tracker.status,
                 current=None if wanted is None else _find(session, wanted),
                 around=around,
-                claimed=self._claimed(tracker) if around is not None else frozenset(),
-                rival=self.ledger.rival(tracker, naming.function_name(tracker))
-                if around is not None
-                else None,
+                claimed=claimed,
+                rivals=self.ledger.rivals(tracker) if looks else (),
                 instance=self.instance,
                 now=self.clock.now(),
+                contested=self._claims.contest(tracker),
             )
         )
-
-    def _claimed(self, tracker: Tracker) -> frozenset[int]:
-        if not self.ledger.filled or tracker.status.registration is not None:
-            # After a crash, or with another operator about, memory is not enough.
-            self.ledger.fill(self.kube.trackers())
-        return self.ledger.claimed(tracker)
 
     def _look_around(self, session: CvatSession) -> Surroundings:
         return Surroundings(session.user(), session.functions())
@@ -158,14 +139,19 @@ class Registrar:
             if function_id in self.ledger.claimed(tracker):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             log.info("%s: %s", tracker.key, decision.why)
-            return self._write(tracker, decision.status)
+            return self._write(tracker, self._unready(tracker, decision.status))
 
     def _register(self, tracker: Tracker, session: CvatSession, intent: Registration) -> Tracker:
         """Write the intent, POST, write the id."""
+        now = self.clock.now()
         with self.locks.held(f"{tracker.spec.cvat.url.rstrip('/')} {intent.name}"):
+            rivals = self.ledger.rivals(tracker)
+            if any(each.registration.name == intent.name and each.is_in_flight(now) for each in rivals):
+                raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             previous = tracker.status.registration
             started = self.clock.monotonic()
-            pending = self._write(tracker, tracker.status.model_copy(update={"registration": intent}))
+            status = tracker.status.model_copy(update={"registration": intent})
+            pending = self._write(tracker, self._unready(tracker, status))
             if self.clock.monotonic() - started > SETTLE.total_seconds() / 2:
                 # Whoever found the intent meanwhile may be about to decide that nothing came of it.
                 raise ConflictError(
@@ -195,22 +181,51 @@ class Registrar:
                 same = fresh is not None and fresh.metadata.uid == tracker.metadata.uid
                 if fresh is not None and same and fresh.status.function_id == function_id:
                     return fresh  # another operator found it first, or this one's answer was lost on its way
-                if fresh is None or not same or fresh.status.registration != intent:
-                    # Taken over by another operator, or gone; by CVAT's own answer the function is ours.
-                    delete_function(session, function_id)
+                if fresh is None or not same:
+                    self._give_back(tracker, session, function_id)
                     raise
+                if fresh.status.registration != intent:
+                    # Taken over by another operator; by CVAT's own answer this function is ours, too.
+                    return self._record_surplus(fresh, function_id)
                 tracker = fresh
+
+    def _record_surplus(self, tracker: Tracker, function_id: int) -> Tracker:
+        """Write down a function that came too late, to be deleted.
+
+        Raises:
+            ConflictError: always; what is to be done next is decided anew.
+        """
+        if function_id not in tracker.status.obsolete_function_ids:
+            obsolete = [*tracker.status.obsolete_function_ids, function_id]
+            self._write(tracker, tracker.status.model_copy(update={"obsolete_function_ids": obsolete}))
+        raise ConflictError(f"{tracker.key}: another operator took over; it is looked at again.")
+
+    def _give_back(self, tracker: Tracker, session: CvatSession, function_id: int) -> None:
+        """Delete what was made for a tracker that is gone meanwhile: CVAT itself said whose it is."""
+        try:
+            delete_function(session, function_id, None)
+        except CvatError as error:
+            self.metrics.left_behind()
+            message = "%s: it is gone, but not function %d in CVAT, delete it by hand: %s"
+            log.warning(message, tracker.key, function_id, error)
 
     def _note_duplicates(
         self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
     ) -> Tracker:
         """Look once more: something between us and CVAT may have repeated the POST."""
-        excluded = {function_id, *self.ledger.claimed(tracker)}
-        found = [each.id for each in candidates(intent, session.functions(), excluded)]
+        listing = session.functions()
+        others = self._claims.of_others(tracker, fresh=True)
+        excluded = {function_id, *tracker.status.obsolete_function_ids, *others}
+        found = [each.id for each in candidates(intent, listing, excluded)]
         if not found:
             return tracker
         duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
         return self._write(tracker, tracker.status.model_copy(update={"duplicate_function_ids": duplicates}))
+
+    def _unready(self, tracker: Tracker, status: TrackerStatus) -> TrackerStatus:
+        """Take back that the tracker is ready: its agent does not serve the function that it will have."""
+        told = withdrawn(status.conditions, tracker.metadata.generation, self.clock.now())
+        return status.model_copy(update={"conditions": told})
 
     def _write(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         written = self.kube.write_status(tracker, status)
@@ -224,14 +239,6 @@ def desired(tracker: Tracker) -> Fields:
     return Fields(naming.function_name(tracker), function.visibility, tuple(sorted(function.shape_types)))
 
 
-def delete_function(session: CvatSession, function_id: int) -> None:
-    """Delete a function that may be gone already."""
-    try:
-        session.delete(function_id)
-    except NotFoundError:
-        return
-
-
 def problem_of(error: CvatError) -> Problem:
     """Turn an error of CVAT into what a condition says."""
     retry = error.retry_after if isinstance(error, RateLimitedError) else None
@@ -243,10 +250,3 @@ def _find(session: CvatSession, function_id: int) -> Function | None:
         return session.function(function_id)
     except NotFoundError:
         return None
-
-
-def _is_gone(session: CvatSession, function_id: int) -> bool:
-    try:
-        return _find(session, function_id) is None
-    except CvatError:
-        return False

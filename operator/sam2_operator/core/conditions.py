@@ -125,6 +125,22 @@ def conditions(
     return result
 
 
+def withdrawn(told: Iterable[Condition], generation: int, now: datetime) -> list[Condition]:
+    """Give the conditions without the claim to be ready, of a tracker that will have another function.
+
+    Until its agent serves that one, whoever waits for Ready must go on waiting.
+    """
+    message = "The function in CVAT is being replaced."
+    instead = Finding("Ready", "False", "Registering", message)
+    before = list(told)
+    return [
+        conditions([instead], before, generation, now)[0]
+        if each.type == "Ready" and each.status == "True"
+        else each
+        for each in before
+    ]
+
+
 def word(reason: str) -> str:
     """Give a reason that the API server takes: an agent or a kubelet may say anything."""
     return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON] or "Unknown"

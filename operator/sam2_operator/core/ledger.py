@@ -1,13 +1,16 @@
 """Which tracker holds which function, so that none adopts another's.
 
 Two trackers may give their functions the same name with the same account. The ledger holds what every
-tracker's status says; only this operator writes those, so the ledger, once filled, is never behind.
+tracker's status says. Another operator may write those as well, while one replaces the other: so where it
+matters, it is filled again before something is decided.
 """
 
 from __future__ import annotations
 
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from sam2_operator.core.settlement import Rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,17 +28,16 @@ class Ledger:
 
     def fill(self, trackers: Iterable[Tracker]) -> None:
         """Take in all trackers there are."""
-        with self._lock:
-            for tracker in trackers:
-                known = self._trackers.get(tracker.key)
-                if known is None or _version(known) <= _version(tracker):
-                    self._trackers[tracker.key] = tracker
-            self.filled = True
+        for tracker in trackers:
+            self.note(tracker)
+        self.filled = True
 
     def note(self, tracker: Tracker) -> None:
-        """Take in a tracker as it is now, in place of an earlier one of its name."""
+        """Take in a tracker as it was at some time, also in place of an earlier one of its name."""
         with self._lock:
-            self._trackers[tracker.key] = tracker
+            known = self._trackers.get(tracker.key)
+            if known is None or _version(known) <= _version(tracker):
+                self._trackers[tracker.key] = tracker
 
     def forget(self, key: str) -> None:
         """Drop a tracker that is gone."""
@@ -51,12 +53,32 @@ class Ledger:
             if function_id is not None
         )
 
-    def rival(self, tracker: Tracker, name: str) -> str | None:
-        """Give another tracker that has an unsettled registration of the same name in the same CVAT."""
-        for other in self._others(tracker):
-            if other.status.registration is not None and other.status.registration.name == name:
-                return other.key
-        return None
+    def serves(self, tracker: Tracker, function_id: int) -> bool:
+        """Whether another tracker of the same CVAT has this function for its agent."""
+        return any(other.status.function_id == function_id for other in self._others(tracker))
+
+    def contests(self, tracker: Tracker) -> bool:
+        """Whether another tracker has a better right to a function that this one was given by its id.
+
+        Two that were given it at the same instant, by two operators, may both have written it down: then the
+        first by name keeps it.
+        """
+        mine = tracker.status
+        if mine.function_id is None or mine.function is None or not mine.function.adopted:
+            return False
+        holders = [each for each in self._others(tracker) if each.status.function_id == mine.function_id]
+        return any(
+            each.status.function is None or not each.status.function.adopted or each.key < tracker.key
+            for each in holders
+        )
+
+    def rivals(self, tracker: Tracker) -> tuple[Rival, ...]:
+        """Give the other trackers that have an unsettled registration in the same CVAT."""
+        return tuple(
+            Rival(other.key, other.status.registration)
+            for other in self._others(tracker)
+            if other.status.registration is not None
+        )
 
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:
