@@ -118,7 +118,7 @@ def conditions(
                 status=finding.status,
                 observed_generation=generation,
                 last_transition_time=since,
-                reason=word(finding.reason),
+                reason=word(finding.reason) or "Unknown",
                 message=sentence(finding.message),
             )
         )
@@ -142,8 +142,8 @@ def withdrawn(told: Iterable[Condition], generation: int, now: datetime) -> list
 
 
 def word(reason: str) -> str:
-    """Give a reason that the API server takes: an agent or a kubelet may say anything."""
-    return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON] or "Unknown"
+    """Give what the API server takes of a reason, maybe nothing: an agent or a kubelet may say anything."""
+    return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON]
 
 
 def sentence(words: str) -> str:
