@@ -108,7 +108,7 @@ class LiveTracker:
     def served_from(self) -> list[str]:
         """The addresses from which requests were completed, in order; several in a row from one as one."""
         route = f"POST /api/functions/queues/function:{self.function_id()}/requests/{{request}}/complete"
-        done = [entry.client for entry in self.stage.cvat.log(route) if entry.status == 200]
+        done = [entry.client for entry in self.stage.cvat.log(route) if entry.status == 204]
         return [address for address, _ in groupby(done)]
 
     def play(
