@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.processes import PROCESS, Process
@@ -147,6 +147,14 @@ class StrandLoop(VirtualLoop):
         self.strands[strand.process] = [*alive, strand]
         self.call_soon(strand.resume)
         return future
+
+    def in_strand(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Run what blocks, outside of all processes."""
+        asyncio._set_running_loop(cast("asyncio.AbstractEventLoop", self))
+        try:
+            return self.run_in_executor(None, call)
+        finally:
+            asyncio._set_running_loop(None)
 
     def pass_time(self, seconds: float) -> None:
         """Wait, as time.sleep would.

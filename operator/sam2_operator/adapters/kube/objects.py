@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
-from sam2_operator.adapters.kube.contention import insist
+from sam2_operator.adapters.kube.contention import insist, retold
 from sam2_operator.adapters.kube.pod import event_from, pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
@@ -76,10 +76,10 @@ class Kube:
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         """Replace the status, if the tracker is still the one that was read in all that matters."""
-        told = status.model_dump(by_alias=True, exclude_none=True)
-        content = {key: value for key, value in told.items() if value != []}
 
         def write(seen: Tracker) -> Tracker:
+            told = retold(status, tracker, seen).model_dump(by_alias=True, exclude_none=True)
+            content = {key: value for key, value in told.items() if value != []}
             names = {"name": seen.metadata.name, "namespace": seen.metadata.namespace}
             body = {
                 "apiVersion": API_VERSION,
