@@ -1,4 +1,4 @@
-"""docs/operations.md speaks of every reason that the code can give and of no other, and of metrics that exist."""
+"""docs/operations.md speaks of every reason that the code can give and of no other, and of real metrics."""
 
 from __future__ import annotations
 
