@@ -1,4 +1,4 @@
-"""Credentials that end, rights and definitions that are missing: told in a sentence, and gone on when mended."""
+"""Credentials that end, rights and definitions that are missing: told in a sentence, and waited for."""
 
 from __future__ import annotations
 
@@ -82,8 +82,7 @@ def test_missing_rights_are_told_and_hide_no_other_namespace(scene: Scene) -> No
     settings = {**QUICK, "NAMESPACES": f"{closed},{scene.namespace.name},{closed}-none"}
     scene.cluster.kubectl("create", "namespace", closed)
     try:
-        options = {"entry": pod.entry, "environment": pod.environment, "ready": False}
-        with scene.operating(settings, **options) as operator:
+        with scene.operating(settings, entry=pod.entry, environment=pod.environment, ready=False) as operator:
             until(lambda: "forbidden" in operator.get("/readyz")[1], "the operator to say what it lacks")
             pod.grant(scene.namespace.name, NO_WATCH)
             scene.apply()

@@ -21,6 +21,10 @@ class NotFoundError(KubernetesError):
     """There is no such object."""
 
 
+class MissingRightError(KubernetesError):
+    """The operator's account may not do this (403)."""
+
+
 class UnauthorizedError(KubernetesError):
     """The API server does not accept the operator's credentials (401): nothing was done."""
 
@@ -57,11 +61,11 @@ def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesE
         return ConflictError(sentence)
     if "NamespaceTerminating" in causes:
         return NamespaceTerminatingError(sentence)
-    missing_right = _is_missing_right(message)
-    if status in {400, 422} or (status == HTTPStatus.FORBIDDEN and not missing_right):
+    if status == HTTPStatus.FORBIDDEN and _is_missing_right(message):
+        return MissingRightError(f"{sentence}. Give the operator the rights listed in docs/operator.md.")
+    if status in {400, 403, 422}:
         return InvalidObjectError(str(message))
-    advice = " Give it the rights listed in docs/operator.md." if missing_right else ""
-    return KubernetesError(f"{sentence}{advice}")
+    return KubernetesError(sentence)
 
 
 def _is_missing_right(message: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
 from sam2_operator.adapters.kube.contention import insist, retold
 from sam2_operator.adapters.kube.pod import event_from, pod_from
@@ -19,7 +20,7 @@ from sam2_operator.core.timestamps import text
 from sam2_operator.errors import ConflictError, KubernetesError, NamespaceTerminatingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sam2_operator.api.status import TrackerStatus
     from sam2_operator.core.observed import Event, Manifest, Pod
@@ -57,15 +58,21 @@ class Kube:
         return None if live is None else _tracker(live)
 
     def trackers(self) -> list[Tracker]:
-        """Read all trackers that the operator serves and can read."""
-        scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
+        """Read all trackers that the operator serves and can read.
+
+        A namespace of several that it may not read hides none of the others: it serves nobody there.
+        """
         found = []
-        for scope in scopes:
-            for live in self.api.pages(f"{TRACKERS}{scope}/{PLURAL}"):
-                try:
+        for scope in [f"/namespaces/{each}" for each in self.namespaces] or [""]:
+            try:
+                listed = self.api.pages(f"{TRACKERS}{scope}/{PLURAL}")
+            except MissingRightError:
+                if len(self.namespaces) < 2:
+                    raise
+                continue
+            for live in listed:
+                with suppress(UnreadableTrackerError):  # its own reconcile tells about it
                     found.append(_tracker(live))
-                except UnreadableTrackerError:
-                    continue  # its own reconcile tells about it
         return found
 
     def names(self, scope: str) -> list[tuple[str, str]]:
