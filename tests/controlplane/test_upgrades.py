@@ -40,6 +40,7 @@ def crd(cluster: RunningControlPlane) -> Iterator[None]:
     """The CRD, which may be changed: afterwards it is made anew."""
     yield
     kubectl = cluster.kubectl
+    kubectl("api-resources")  # kubectl remembers versions that are no longer served
     for each in kubectl.get("s2t", "-A")["items"]:
         metadata = each["metadata"]
         patch = '{"metadata":{"finalizers":null}}'
@@ -48,6 +49,7 @@ def crd(cluster: RunningControlPlane) -> Iterator[None]:
         )
     kubectl("delete", "crd", CRD, "--timeout=60s")
     apply_crd(kubectl)
+    kubectl("api-resources")
 
 
 def release(folder: Path, operates: str, serves: tuple[str, ...], stores: str) -> Path:
