@@ -22,10 +22,10 @@ from sam2_operator.core.conditions import (
     word,
 )
 from sam2_operator.core.explain import explain
-from sam2_operator.core.observed import Event, Manifest, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.observed import Event, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.registration import is_right
-from sam2_operator.core.workload import RESTART_ANNOTATION, serves
+from sam2_operator.core.workload import restart_digest, serves
 from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
 from sam2_operator.registrar import Registered, Registrar, desired, problem_of
 
@@ -83,7 +83,9 @@ class Reconciler:
         tracker = self.kube.tracker(namespace, name)
         if tracker is None:
             self.applied.forget(f"{namespace}/{name}")
-            self.registrar.ledger.forget(f"{namespace}/{name}")
+            gone = self.registrar.ledger.forget(f"{namespace}/{name}")
+            if gone is not None:  # ended by force, or by another operator at the same time
+                self._forget_user(gone)
             return Outcome(exists=False)
         if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
             return Outcome(exists=False)  # all is done; others still hold it
@@ -146,7 +148,7 @@ class Reconciler:
         return Wishes(
             function_id=tracker.status.function_id,
             state_url=state.url if managed and isinstance(state, StateAccess) else None,
-            restart_digest=sources.restart_digest or _present_digest(children.workload.stateful_set),
+            restart_digest=sources.restart_digest or restart_digest(children.workload.stateful_set),
             defaults=self.defaults,
             shared_cache=self._cache_is_shared(tracker),
         )
@@ -244,11 +246,3 @@ class Reconciler:
         if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):
             return status
         return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))
-
-
-def _present_digest(stateful_set: Manifest | None) -> str:
-    """Give the digest that the pod has now: while a Secret cannot be read, nothing is restarted."""
-    if stateful_set is None:
-        return ""
-    annotations = stateful_set["spec"]["template"]["metadata"].get("annotations", {})
-    return str(annotations.get(RESTART_ANNOTATION, ""))

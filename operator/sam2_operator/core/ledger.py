@@ -39,10 +39,10 @@ class Ledger:
             if known is None or _version(known) <= _version(tracker):
                 self._trackers[tracker.key] = tracker
 
-    def forget(self, key: str) -> None:
-        """Drop a tracker that is gone."""
+    def forget(self, key: str) -> Tracker | None:
+        """Drop a tracker that is gone; give what was known of it."""
         with self._lock:
-            self._trackers.pop(key, None)
+            return self._trackers.pop(key, None)
 
     def claimed(self, tracker: Tracker) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold."""

@@ -55,6 +55,14 @@ def stateful_set(tracker: Tracker, function_id: int, defaults: Defaults, restart
     return {**owned(tracker, "apps/v1", "StatefulSet", naming.agent_name(name)), "spec": spec}
 
 
+def restart_digest(stateful_set: Manifest | None) -> str:
+    """Give the digest that the pod has now: while a Secret cannot be read, nothing is restarted."""
+    if stateful_set is None:
+        return ""
+    annotations = stateful_set["spec"]["template"]["metadata"].get("annotations", {})
+    return str(annotations.get(RESTART_ANNOTATION, ""))
+
+
 def serves(workload: Workload, function_id: int | None) -> bool:
     """Whether the newest template is for this function: the API server may refuse to change it."""
     if workload.stateful_set is None:
