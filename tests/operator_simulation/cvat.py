@@ -51,8 +51,8 @@ class CVAT:
     deleting: Callable[[Made, str | None], None] = lambda _made, _tracker: None
     """Told of each function that is deleted, and of the uid of the tracker for which that is asked."""
     asks_to_wait_until: float = 0.0
-    ingress_alone: bool = False
-    """Whether the ingress finds no CVAT behind it."""
+    not_routed: str | None = None
+    """Beginning of the paths for which the ingress finds no CVAT behind it."""
     asked_too_early: int = 0
     """How many requests came although CVAT had asked to wait, and the asker knew."""
     _told_to_wait: dict[str, float] = field(default_factory=dict)
@@ -82,12 +82,12 @@ class CVAT:
         self, verb: str, path: str, token: str, body: Any, *, made_for: str | None, asker: str
     ) -> Response:
         """Answer a request; `asker` is the process that asks."""
-        if self.ingress_alone:
+        if self.not_routed is not None and path.startswith(self.not_routed):
             return Response(404, {"Content-Type": HTML}, b"<h1>404: no backend</h1>")
         if self.now() < self.asks_to_wait_until:
-            if self.now() < self._told_to_wait.get(asker, 0.0) - 0.5:
+            if self.now() < self._told_to_wait.get(asker + token, 0.0) - 0.5:
                 self.asked_too_early += 1
-            self._told_to_wait[asker] = self.asks_to_wait_until
+            self._told_to_wait[asker + token] = self.asks_to_wait_until
             left = self.asks_to_wait_until - self.now()
             return Response(
                 429, {"Content-Type": JSON, "Retry-After": f"{left:.0f}"}, b'{"detail": "throttled"}'

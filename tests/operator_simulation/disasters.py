@@ -31,7 +31,7 @@ class Disasters:
         self.calm = True
         world.network.faults = CALM
         world.network.away.clear()
-        world.cvat.asks_to_wait_until, world.cvat.ingress_alone = 0.0, False
+        world.cvat.asks_to_wait_until, world.cvat.not_routed = 0.0, None
         world.cvat.show_all()
         world.controllers.refuse_pods = world.refuse_changes = False
         world.controllers.look()
@@ -70,6 +70,7 @@ class Disasters:
             Disaster.TRACKER_DELETED: people.delete,
             Disaster.TRACKER_FORCED_AWAY: people.force_away,
             Disaster.TRACKER_MADE_AGAIN: people.make_again,
+            Disaster.TRACKER_MADE_BRIEFLY: people.make_briefly,
             Disaster.SECRET_DELETED: lambda: self._secret(None),
             Disaster.SECRET_OF_ANOTHER: lambda: self._secret("bob"),
             Disaster.SECRET_PUT_BACK: lambda: self._secret("ann"),
@@ -93,7 +94,9 @@ class Disasters:
         self._world.cvat.asks_to_wait_until = self._world.loop.time() + self._rng.choice((5.0, 60.0, 200.0))
 
     def _ingress(self) -> None:
-        self._for_a_while(self._world.cvat, "ingress_alone", self._rng.uniform(5, 120))
+        cvat = self._world.cvat
+        cvat.not_routed = self._rng.choice(("/api/", "/api/functions/"))
+        self._world.loop.outside(self._rng.uniform(5, 120), setattr, cvat, "not_routed", None)
 
     def _for_a_while(self, thing: object, flag: str, seconds: float) -> None:
         setattr(thing, flag, True)

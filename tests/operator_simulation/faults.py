@@ -61,6 +61,7 @@ class Disaster(Enum):
     TRACKER_DELETED = auto()
     TRACKER_FORCED_AWAY = auto()
     TRACKER_MADE_AGAIN = auto()
+    TRACKER_MADE_BRIEFLY = auto()
     SECRET_DELETED = auto()
     SECRET_OF_ANOTHER = auto()
     SECRET_PUT_BACK = auto()
@@ -99,7 +100,10 @@ FAMILIES: dict[str, Family] = {
     "edits": Family(
         (Disaster.SPEC_EDITED, Disaster.SPEC_EDITED, Disaster.SPEC_EDITED_BACK, Disaster.TRACKER_TOUCHED)
     ),
-    "ends": Family((Disaster.TRACKER_DELETED, Disaster.TRACKER_MADE_AGAIN, Disaster.TRACKER_MADE_AGAIN)),
+    "ends": Family(
+        (Disaster.TRACKER_DELETED, Disaster.TRACKER_MADE_AGAIN, Disaster.TRACKER_MADE_BRIEFLY),
+        {"cvat": (Fate.REPLY_LOST, Fate.KILLED_AFTER)},
+    ),
     "force": Family((Disaster.TRACKER_FORCED_AWAY, Disaster.TRACKER_MADE_AGAIN)),
     "secrets": Family((Disaster.SECRET_DELETED, Disaster.SECRET_OF_ANOTHER, Disaster.SECRET_PUT_BACK)),
     "namespaces": Family((Disaster.NAMESPACE_DELETED, Disaster.TRACKER_MADE_AGAIN)),

@@ -63,7 +63,9 @@ class Operator:
         agents = SimAgents(clock, world.network, world.agents.says)
         cvat = SimCvat(world.cvat, world.network, clock, asker=Asker(name, self._tracker, world.writes))
         store = SimStateStore(world.redis, world.network)
-        outside = wiring.World(self.kube, self.kube, cvat, store, agents, clock, Counts())
+        outside = wiring.World(
+            self.kube, self.kube, cvat, store, agents, clock, Counts(self._tracker, world.witness.left_behind)
+        )
         settings = Settings(agent_image="sam2-tracker-agent:sim", deletion_deadline_seconds=DEADLINE)
         self._reconciler = wiring.reconciler(settings, outside, name)
         object.__setattr__(self._reconciler.registrar, "locks", StrandLocks(world))

@@ -80,6 +80,12 @@ class People:
             else:
                 self._world.store.update(key, {"spec": _replacing(live["spec"], self.wanted[key])})
 
+    def make_briefly(self) -> None:
+        """Make one, and think better of it a little later."""
+        key = self.make_again()
+        if key is not None:
+            self._world.loop.outside(self._rng.uniform(1, 25), self.delete, key)
+
     def edit(self) -> None:
         """Change one field of one tracker."""
         key = self._any()
@@ -136,13 +142,15 @@ class People:
                 self._world.store.update(key, {"metadata": {"finalizers": None}})
             self.delete(key)
 
-    def make_again(self) -> None:
-        """Make a tracker that is gone, or going."""
+    def make_again(self) -> Key | None:
+        """Make a tracker that is gone, or going; give which."""
         gone = [key for key in self.names if key not in self.wanted]
-        if gone:
-            key = self._rng.choice(gone)
-            self.wanted[key] = self._spec(key[2])
-            self.make(key)
+        if not gone:
+            return None
+        key = self._rng.choice(gone)
+        self.wanted[key] = self._spec(key[2])
+        self.make(key)
+        return key
 
     def apply_all(self) -> None:
         """Make or correct every tracker that is wanted."""

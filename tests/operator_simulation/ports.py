@@ -182,14 +182,16 @@ class SimAgents(HttpAgents):
         return said
 
 
+@dataclass
 class Counts:
-    """The port `Metrics`."""
+    """The port `Metrics`: something left behind is told by it also when no event can be made."""
 
-    def __init__(self) -> None:
-        self.left_behind_count = 0
+    tracker: Callable[[], str | None]
+    left: set[str]
+    """Uids of trackers of which something was left behind."""
 
     def left_behind(self) -> None:
-        self.left_behind_count += 1
+        self.left.add(self.tracker() or "")
 
     def registered(self) -> None:
         return

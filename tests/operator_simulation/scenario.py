@@ -86,6 +86,8 @@ class Run:
             world.operators.keep_one()
         self._converge("CALM")
         self._be_quiet()
+        if world.cvat.asked_too_early:
+            world.witness.complain("hangs", "CVAT was asked although it had asked to wait")
         if self._rng.random() < 0.5:
             world.trace.note("world", "THE END")
             for key in self._people.names:

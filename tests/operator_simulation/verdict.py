@@ -139,7 +139,7 @@ class Verdict:
         held = [each.get("status", {}).get("functionID") for each in self._world.store.all(TRACKERS)]
         for number in {each for each in held if each is not None and held.count(each) > 1}:
             yield Flaw("duplicates", f"several trackers hold function {number}")
-        excused = alive | self._world.witness.forced | self._left_behind()
+        excused = alive | self._world.witness.forced | self._world.witness.left_behind
         for made in self._world.cvat.functions.values():
             if (
                 made.made_for is None
@@ -159,20 +159,6 @@ class Verdict:
             and each["spec"].get("function", {}).get("deletionPolicy") == "Retain"
             for each in self._world.witness.uids.values()
         )
-
-    def _left_behind(self) -> set[str]:
-        """Trackers of which an event says that something of theirs was left."""
-        return {
-            uid
-            for each in self._world.witness.events
-            if each["reason"] == "LeftBehind"
-            for uid, live in self._world.witness.uids.items()
-            if uid == each["involvedObject"].get("uid")
-            or (
-                each["involvedObject"]["name"] == live["metadata"]["namespace"]
-                and f"SAM2Tracker {live['metadata']['name']}:" in each["message"]
-            )
-        }
 
     def _strangers(self) -> Iterator[Flaw]:
         for number in self._people.given:

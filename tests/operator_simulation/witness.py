@@ -34,8 +34,8 @@ class Witness:
         """Every tracker there ever was, by uid, as it last was."""
         self.forced: set[str] = set()
         """Uids of trackers whose finalizer people removed."""
-        self.events: list[Manifest] = []
-        """All events that operators made."""
+        self.left_behind: set[str] = set()
+        """Uids of trackers of which the operator said that something was left."""
         self._pods: dict[tuple[str, str], Manifest] = {}
         """The last pod of each name."""
         self.edited_by_hand: float = -1000.0
@@ -49,8 +49,6 @@ class Witness:
         """Something in Kubernetes changed."""
         if plural == "pods":
             self._pods[live["metadata"]["namespace"], live["metadata"]["name"]] = live
-        if plural == "events" and "type" in live:
-            self.events.append(live)
         if plural == "sam2trackers":
             before = self.uids.get(live["metadata"]["uid"], {}).get("status", {})
             self.uids[live["metadata"]["uid"]] = live
