@@ -46,6 +46,9 @@ def parsed(verb: str, path: str, status: int, data: bytes) -> Manifest:
     raise _refusal(verb, path, status, answer if isinstance(answer, dict) else {})
 
 
+_KINDS: dict[int, type[KubernetesError]] = {404: NotFoundError, 409: ConflictError}
+
+
 def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesError:
     message = answer.get("message") or f"status {status}"
     causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
@@ -55,10 +58,8 @@ def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesE
             f"The API server does not know the operator (401 for {verb} {path}): its token has expired, or "
             "its ServiceAccount was deleted: restore that and restart the operator's pod."
         )
-    if status == 404:
-        return NotFoundError(sentence)
-    if status == 409:
-        return ConflictError(sentence)
+    if status in _KINDS:
+        return _KINDS[status](sentence)
     if "NamespaceTerminating" in causes:
         return NamespaceTerminatingError(sentence)
     if status == HTTPStatus.FORBIDDEN and _is_missing_right(message):
