@@ -94,9 +94,15 @@ FAMILIES: dict[str, Family] = {
         {"cvat": (*_LOST, Fate.REPLY_LOST, Fate.REFUSED, Fate.DONE_BUT_REFUSED, Fate.REQUEST_LATE)},
     ),
     "redis": Family((Disaster.REDIS_AWAY,), {"redis": (Fate.REQUEST_LOST, Fate.REPLY_LOST)}),
-    "functions": Family((Disaster.FUNCTION_DELETED, Disaster.FUNCTION_MADE)),
+    "functions": Family(
+        (Disaster.FUNCTION_DELETED, Disaster.FUNCTION_MADE, Disaster.FUNCTION_MADE),
+        {"cvat": (Fate.REQUEST_LOST, Fate.REPLY_LOST)},
+    ),
     "children": Family((Disaster.CHILD_DELETED, Disaster.CHILD_EDITED, Disaster.POD_DELETED)),
-    "agents": Family((Disaster.AGENT_CRASHES, Disaster.PODS_REFUSED, Disaster.CHANGES_REFUSED)),
+    "agents": Family((Disaster.AGENT_CRASHES, Disaster.PODS_REFUSED)),
+    "refusals": Family(
+        (Disaster.CHANGES_REFUSED, Disaster.PODS_REFUSED, Disaster.SPEC_EDITED, Disaster.SPEC_EDITED)
+    ),
     "edits": Family(
         (Disaster.SPEC_EDITED, Disaster.SPEC_EDITED, Disaster.SPEC_EDITED_BACK, Disaster.TRACKER_TOUCHED)
     ),

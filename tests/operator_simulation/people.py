@@ -54,6 +54,8 @@ class People:
         function: dict[str, Any] = {"name": self._rng.choice(("cars", "bikes"))}
         if self._rng.random() < 0.15:
             function["id"] = self._rng.choice(self.given)
+        if self._rng.random() < 0.3:
+            function["visibility"] = "public"
         if self._rng.random() < 0.2:
             function["deletionPolicy"] = "Retain"
         return {

@@ -63,6 +63,10 @@ class Witness:
             self.complain("orphans", f"{tracker} deleted function {made.id}, which people made")
         elif made.made_for != tracker and self._exists(made.made_for):
             self.complain("orphans", f"{tracker} deleted function {made.id} of {made.made_for}")
+        ending = self.uids[tracker]
+        retained = ending["spec"].get("function", {}).get("deletionPolicy") == "Retain"
+        if _is_going(ending) and retained and ending.get("status", {}).get("functionID") == made.id:
+            self.complain("orphans", f"{tracker} deleted function {made.id}, which is to be retained")
         if self._world.operators.lonely:
             for pod in self._world.store.all("pods"):
                 if setting(pod["spec"], "FUNCTION_ID") == str(made.id) and not _is_going(pod):

@@ -1,0 +1,186 @@
+"""What seeds found, made small: each of these went wrong once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pytest
+from kubernetes.client import ApiClient
+
+from sam2_operator.adapters.kube.objects import Kube
+from sam2_operator.api import API_VERSION, KIND
+from sam2_operator.claims import Claims
+from sam2_operator.core.ledger import Ledger
+from sam2_operator.core.observed import CvatAccess, TokenCredentials
+from sam2_operator.core.timestamps import text
+from sam2_operator.registrar import Registrar
+from sam2_operator.retirement import Retirement
+from sam2_operator.surplus import Surplus
+from tests.operator_simulation.cvat import CVAT
+from tests.operator_simulation.kubernetes.http import Server, SimApi
+from tests.operator_simulation.kubernetes.store import Store
+from tests.operator_simulation.network import Network
+from tests.operator_simulation.ports import Asker, Counts, SimCvat, VirtualClock
+from tests.operator_simulation.strands import StrandLoop
+from tests.simulation.trace import Trace
+
+if TYPE_CHECKING:
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.ports import CvatSession
+
+T = TypeVar("T")
+
+
+class Bench:
+    """An API server and a CVAT, and as many operators as a test likes."""
+
+    def __init__(self) -> None:
+        self.loop = StrandLoop()
+        self.clock = VirtualClock(self.loop)
+        self.store = Store(self.clock.now)
+        self.store.create(("namespaces", "", "lab"), {"metadata": {}})
+        self.cvat = CVAT(self.loop.time, Random(0), hidden_as=404)
+        network = Network(self.loop, Random(0), Trace(self.loop.time))
+        api = SimApi(cast("ApiClient", None), server=Server(self.store), network=network, writes=[])
+        self.kube = Kube(api, self.clock, (), "operator-0")
+        asker = Asker("operator-0", lambda: None, [])
+        self._port = SimCvat(self.cvat, network, self.clock, asker=asker)
+
+    def do(self, what: Callable[[], T]) -> T:
+        told = self.loop.in_strand(what)
+        self.loop.run(told.done, 10_000.0)
+        return told.result()
+
+    def session(self, username: str = "ann") -> CvatSession:
+        return self._port.session(
+            CvatAccess("https://cvat.example", "", TokenCredentials(f"token-of-{username}"))
+        )
+
+    def registrar(self) -> Registrar:
+        """An operator that knows all trackers there are by now."""
+        ledger = Ledger()
+        registrar = Registrar(self.kube, self.clock, ledger, "operator", Counts(lambda: None, set()))
+        ledger.fill(self.do(self.kube.trackers))
+        return registrar
+
+    def tracker(self, name: str, status: dict[str, Any] | None = None, **function: Any) -> Tracker:
+        spec = {
+            "cvat": {"url": "https://cvat.example", "credentialsSecretRef": {"name": "cvat"}},
+            "model": {"id": "facebook/sam2.1-hiera-tiny"},
+            "function": {"name": "cars", **function},
+        }
+        key = ("sam2trackers", "lab", name)
+        self.store.create(key, {"apiVersion": API_VERSION, "kind": KIND, "spec": spec})
+        if status is not None:
+            self.store.update_status(key, {"status": status})
+        return self.read(name)
+
+    def read(self, name: str) -> Tracker:
+        found = self.do(lambda: self.kube.tracker("lab", name))
+        assert found is not None
+        return found
+
+    def pending(self, above: int, *, seconds_ago: float = 0.0, user: int = 1) -> dict[str, Any]:
+        return {
+            "registration": {
+                "instance": "operator-0",
+                **_fields(user),
+                "aboveID": above,
+                "since": text(self.clock.now() - timedelta(seconds=seconds_ago)),
+            }
+        }
+
+
+def _fields(user: int) -> dict[str, Any]:
+    shapes = ["mask", "polygon", "rectangle"]
+    account = {"userID": user, "username": "ann" if user == 1 else "bob"}
+    return {"name": "cars", "visibility": "private", "shapeTypes": shapes, **account}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_two_operators_do_not_both_give_one_function_away(bench: Bench) -> None:
+    given = bench.cvat.make("theirs", 1).id
+    bikes, cars = bench.tracker("bikes", id=given), bench.tracker("cars", id=given)
+    one, other = bench.registrar(), bench.registrar()
+    assert bench.do(lambda: one.ensure(cars, bench.session())).function is not None
+    refused = bench.do(lambda: other.ensure(bikes, bench.session()))
+    assert refused.problem is not None
+    assert refused.problem.reason == "FunctionTaken"
+
+
+def test_of_two_that_wrote_one_function_down_at_the_same_instant_one_gives_it_up(bench: Bench) -> None:
+    given = bench.cvat.make("theirs", 1).id
+    held = {"functionID": given, "function": {**_fields(1), "adopted": True}}
+    bikes, cars = (bench.tracker(name, held, id=given) for name in ("bikes", "cars"))
+    operator = bench.registrar()
+    assert bench.do(lambda: operator.ensure(bikes, bench.session())).function is not None
+    refused = bench.do(lambda: operator.ensure(cars, bench.session()))
+    assert refused.problem is not None
+    assert refused.problem.reason == "FunctionTaken"
+    assert bench.read("cars").status.function_id is None
+
+
+def test_a_function_just_made_for_another_tracker_is_not_taken(bench: Bench) -> None:
+    lost = bench.tracker("cars", bench.pending(0, seconds_ago=50))
+    bench.tracker("bikes", bench.pending(0))
+    bench.cvat.make("cars", 1, made_for="bikes")
+    settled = bench.do(lambda: bench.registrar().ensure(lost, bench.session()))
+    assert settled.problem is not None
+    assert (settled.problem.reason, bench.read("cars").status.function_id) == ("Settling", None)
+
+
+def test_a_function_just_made_for_another_tracker_is_not_deleted(bench: Bench) -> None:
+    lost = bench.tracker("cars", bench.pending(0, seconds_ago=50))
+    bench.tracker("bikes", bench.pending(0))
+    made = bench.cvat.make("cars", 1, made_for="bikes").id
+    retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
+    assert bench.do(lambda: retirement.retire(lost, bench.session())) is not None
+    assert made in bench.cvat.functions
+
+
+def test_an_operator_that_knows_nothing_yet_deletes_nothing_of_another_tracker(bench: Bench) -> None:
+    made = bench.cvat.make("cars", 1, made_for="bikes").id
+    lost = bench.tracker("cars", bench.pending(0))
+    bench.tracker("bikes", {"functionID": made, "function": {**_fields(1), "adopted": False}})
+    retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
+    bench.do(lambda: retirement.retire(lost, bench.session()))
+    assert made in bench.cvat.functions
+
+
+def test_a_registration_is_not_settled_by_an_account_that_cannot_see_what_came_of_it(bench: Bench) -> None:
+    ended = bench.tracker("cars", bench.pending(0, seconds_ago=3600))
+    bench.cvat.make("cars", 1)
+    retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
+    problem = bench.do(lambda: retirement.retire(ended, bench.session("bob")))
+    assert problem is not None
+    assert problem.reason == "OtherAccount"
+
+
+def test_a_replaced_function_is_not_gone_because_another_account_is_told_so(bench: Bench) -> None:
+    old, new = bench.cvat.make("cars", 1).id, bench.cvat.make("cars", 1, visibility="public").id
+    record = {**_fields(1), "visibility": "public", "adopted": False}
+    status = {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]}
+    replaced = bench.tracker("cars", status, visibility="public")
+    surplus = Surplus(Claims(bench.kube, Ledger()))
+    left = bench.do(lambda: surplus.removed(replaced, bench.session("bob")))
+    assert left.obsolete_function_ids == [old]
+    done = bench.do(lambda: surplus.removed(replaced, bench.session("ann")))
+    assert (done.obsolete_function_ids, old in bench.cvat.functions) == ([], False)
+
+
+def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> None:
+    ready = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Serving"}
+    ready |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "message": "The agent serves."}
+    status = {"functionID": 77, "function": {**_fields(1), "adopted": False}, "conditions": [ready]}
+    gone = bench.tracker("cars", {**status, "observedGeneration": 1})
+    registered = bench.do(lambda: bench.registrar().ensure(gone, bench.session()))
+    (condition,) = registered.tracker.status.conditions
+    assert registered.function is not None
+    assert (condition.status, condition.reason) == ("False", "Registering")
