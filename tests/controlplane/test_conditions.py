@@ -83,6 +83,21 @@ def test_with_a_cvat_that_does_not_answer(annotation: CVAT, namespace: Namespace
     assert "CVAT at http://127.0.0.1:9 does not answer" in ready["message"]
 
 
+def test_what_kubectl_get_shows(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(cvat.url)
+    operator.settle(namespace.name)
+    shown = namespace.kubectl("-n", namespace.name, "get", "s2t", "cars")
+    assert shown.splitlines()[0].split() == ["NAME", "FUNCTION", "READY", "AGENT", "MODEL", "AGE"]
+    wide = namespace.kubectl("-n", namespace.name, "get", "s2t", "cars", "-o", "wide")
+    header, row = wide.splitlines()
+    assert header.split()[6:] == ["REASON", "NODE", "RESTARTS", "MESSAGE"]
+    for column, words in (
+        ("REASON", "CredentialsMissing"),
+        ("MESSAGE", "There is no Secret cvat in namespace"),
+    ):
+        assert row[header.index(column) :].startswith(words)
+
+
 def test_with_something_else_than_cvat(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
     namespace.apply_tracker(annotation.url)
     fault = annotation.faults.ingress("GET /api/users/self", times=None)
