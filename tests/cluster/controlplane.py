@@ -89,7 +89,7 @@ class ControlPlane:
 
     Attributes:
         inside: the process whose namespaces it runs in; None for this machine's own.
-        client_rate: how many requests a second the controllers and the scheduler may make, if not their default.
+        client_rate: how many requests a second controllers and scheduler may make, if not their default.
     """
 
     folder: Path

@@ -84,8 +84,8 @@ def _link(node: Node, blob: Path, digest: str) -> bool:
 def _feed(node: Node, send: Callable[[IO[bytes]], None]) -> None:
     """Import the archive that ``send`` writes.
 
-    Containerd collects garbage meanwhile, and may take a layer of an image that was just replaced although the
-    next one is being unpacked on it. It then says so, and unpacks the layer anew when asked again.
+    Containerd collects garbage meanwhile, and may take a layer of an image that was just replaced although
+    the next one is being unpacked on it. It then says so, and unpacks the layer anew when asked again.
     """
     for last in (False, False, True):
         try:
