@@ -47,7 +47,7 @@ class Scratch(AbstractContextManager["Scratch"]):
         self.api.call("POST", "/api/v1/namespaces", body={"metadata": {"name": self.namespace}})
         for name in ("one", "two"):
             data = {"token": "token-of-ann", "url": f"redis://127.0.0.1:{self.redis_port}/3"}
-            data |= {"one": _certificate(), "two": _certificate()}
+            data |= {"one": certificate(), "two": certificate()}
             encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
             self._make("v1", "secrets", "Secret", name, {"data": encoded})
             self._make("v1", "configmaps", "ConfigMap", name, {"data": data})
@@ -204,5 +204,6 @@ def _laid_over(least: Any, spec: Any) -> Any:
 
 
 @cache
-def _certificate() -> str:
-    return ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[0])
+def certificate(number: int = 0) -> str:
+    """Give one of the certificates that this machine trusts."""
+    return ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[number])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(900)]
 
-POINTS = 66
+POINTS = 48
 SEED = todays_seed()
 
 

@@ -105,9 +105,9 @@ def play(on: Bench, folder: Path, seed: int, *, operators: int = 1) -> tuple[dic
             on.places,
             scene.namespace,
             folder,
+            HURRIED,
             count=operators,
             settle_seconds=SHORT_SETTLE_SECONDS,
-            **HURRIED,
         ) as running:
             life = Life(on, scene, running, random.Random(seed))
             return life.live(), life.kills

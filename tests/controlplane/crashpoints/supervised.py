@@ -22,7 +22,7 @@ from sam2_operator.core import registration
 from tests.controlplane.crashpoints.process import AGENT_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from multiprocessing.context import ForkServerProcess
 
     from tests.controlplane.crashpoints.process import Places
@@ -90,10 +90,10 @@ def supervised(
     places: Places,
     namespace: str,
     folder: Path,
+    settings: Mapping[str, str],
     *,
     count: int = 1,
     settle_seconds: float | None = None,
-    **settings: str,
 ) -> Iterator[list[Supervised]]:
     """Run operators of one namespace."""
     kubeconfig = folder / "kubeconfig"
