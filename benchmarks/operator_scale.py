@@ -23,9 +23,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import urllib3
 
+from benchmarks.operator_scale_plot import plot
 from benchmarks.operator_scale_probe import Percentiles, Process, Tail, audited, reconciles
 from benchmarks.operator_scale_stage import Stage, stage
 from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
@@ -206,6 +208,7 @@ def quiet(place: Stage, population: Population) -> Quiet:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, write `RESULTS` and its plot; exit status 1 where a promise does not hold."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end all that was started
     sizes = tuple(int(each) for each in arguments) or SIZES
     populations = [Population(size, min(size, ACCOUNTS)) for size in sizes]
     alone = Population(sizes[-1], 1)
@@ -242,7 +245,7 @@ def _p95(looks: Sequence[Quiet], population: Population) -> float:
 
 
 def _write(summary: dict[str, float], starts: Sequence[Start], looks: Sequence[Quiet]) -> None:
-    document = {
+    document: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -253,6 +256,7 @@ def _write(summary: dict[str, float], starts: Sequence[Start], looks: Sequence[Q
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    plot(document["quiet"], RESULTS.with_suffix(".svg"))
     print(f"written: {RESULTS}")
 
 
