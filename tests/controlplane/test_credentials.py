@@ -125,7 +125,6 @@ FORBIDDEN: dict[str, Callable[[redis.Redis], object]] = {
     "FLUSHALL": lambda client: client.flushall(),
     "CLIENT LIST": lambda client: client.client_list(),
     "MONITOR": command("MONITOR"),
-    "DEBUG": command("DEBUG", "OBJECT", THEIRS),
     "SHUTDOWN": command("SHUTDOWN"),
     "REPLICAOF": command("REPLICAOF", "203.0.113.1", "6379"),
     "another's channel": lambda client: client.publish("s2t:{another}:events", "x"),
@@ -159,9 +158,9 @@ def test_a_trackers_redis_user_sees_its_own_keys_only(
         except redis.exceptions.NoPermissionError:
             continue
         except redis.ResponseError as error:
-            if "ACL failure" in str(error) or "NOPERM" in str(error):
-                continue
-            got_through.append(f"{what}: {error}")
+            # Within a script a refusal has these words.
+            if "The user executing the script can't" not in str(error):
+                got_through.append(f"{what}: {error}")
         else:
             got_through.append(what)
     assert got_through == []
