@@ -78,6 +78,11 @@ class CVAT:
         for each in self.functions.values():
             each.listed_from = 0.0
 
+    def delivered(self, response: Response, token: str, *, asker: str) -> None:
+        """Note that an asker knows by now that it is to wait."""
+        if response.status == 429:
+            self._told_to_wait[asker + token] = self.now() + float(response.headers["Retry-After"])
+
     def answer(
         self, verb: str, path: str, token: str, body: Any, *, made_for: str | None, asker: str
     ) -> Response:
@@ -85,9 +90,7 @@ class CVAT:
         if self.not_routed is not None and path.startswith(self.not_routed):
             return Response(404, {"Content-Type": HTML}, b"<h1>404: no backend</h1>")
         if self.now() < self.asks_to_wait_until:
-            if self.now() < self._told_to_wait.get(asker + token, 0.0) - 0.5:
-                self.asked_too_early += 1
-            self._told_to_wait[asker + token] = self.asks_to_wait_until
+            self.asked_too_early += self.now() < self._told_to_wait.get(asker + token, 0.0) - 0.5
             left = self.asks_to_wait_until - self.now()
             return Response(
                 429, {"Content-Type": JSON, "Retry-After": f"{left:.0f}"}, b'{"detail": "throttled"}'

@@ -109,11 +109,13 @@ class SimCvat(SdkCvat):
             return answer
 
         try:
-            return self._network.call("cvat", f"{verb} {path}", effect)
+            answer = self._network.call("cvat", f"{verb} {path}", effect)
         except RefusedError:
             return Response(502, {"Content-Type": "text/html"}, b"<h1>502 Bad Gateway</h1>")
         except BrokenError as error:
             raise urllib3.exceptions.ProtocolError(str(error)) from error
+        self._cvat.delivered(answer, token, asker=self._asker.name)
+        return answer
 
 
 @dataclass
