@@ -63,6 +63,8 @@ def a_status_is_written_only_onto_what_was_read(kube: Kube, namespace: str) -> N
 def a_status_is_not_written_onto_another_of_the_same_name(kube: Kube, namespace: str) -> None:
     seen = make(kube, namespace)
     delete(kube, namespace)
+    with pytest.raises(ConflictError):
+        kube.write_status(seen, TrackerStatus(function_id=7))
     again = make(kube, namespace)
     assert again.metadata.uid != seen.metadata.uid
     with pytest.raises(ConflictError):

@@ -16,10 +16,11 @@ from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.observed import CvatAccess, TokenCredentials
 from sam2_operator.core.timestamps import text
+from sam2_operator.errors import ConflictError
 from sam2_operator.registrar import Registrar
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
-from tests.operator_simulation.cvat import CVAT
+from tests.operator_simulation.cvat import CVAT, Made
 from tests.operator_simulation.kubernetes.http import Server, SimApi
 from tests.operator_simulation.kubernetes.store import Store
 from tests.operator_simulation.network import Network
@@ -184,3 +185,36 @@ def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> 
     (condition,) = registered.tracker.status.conditions
     assert registered.function is not None
     assert (condition.status, condition.reason) == ("False", "Registering")
+
+
+def while_it_is_made(bench: Bench, act: Callable[[], object]) -> None:
+    """Let something happen after CVAT made a function and before the operator writes it down."""
+    make = bench.cvat.make
+
+    def made(*arguments: Any, **named: Any) -> Made:
+        bench.cvat.make = make  # type: ignore[method-assign]
+        result = make(*arguments, **named)
+        act()
+        return result
+
+    bench.cvat.make = made  # type: ignore[method-assign]
+
+
+def test_a_function_made_after_another_operator_took_over_is_remembered_and_deleted(bench: Bench) -> None:
+    cars, operator = bench.tracker("cars"), bench.registrar()
+    again = bench.pending(0)
+    again["registration"]["attempts"] = 2
+    key = ("sam2trackers", "lab", "cars")
+    while_it_is_made(bench, lambda: bench.store.update_status(key, {"status": again}))
+    with pytest.raises(ConflictError):
+        bench.do(lambda: operator.ensure(cars, bench.session()))
+    (surplus,) = bench.cvat.functions
+    assert bench.read("cars").status.obsolete_function_ids == [surplus]
+
+
+def test_a_function_made_for_a_tracker_that_was_forced_away_meanwhile_is_deleted(bench: Bench) -> None:
+    cars, operator = bench.tracker("cars"), bench.registrar()
+    while_it_is_made(bench, lambda: bench.store.delete(("sam2trackers", "lab", "cars")))
+    with pytest.raises(ConflictError):
+        bench.do(lambda: operator.ensure(cars, bench.session()))
+    assert not bench.cvat.functions

@@ -95,7 +95,10 @@ class Kube:
                 "status": content,
             }
             query = {"fieldManager": FIELD_MANAGER}
-            return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+            try:
+                return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+            except NotFoundError as error:
+                raise ConflictError(f"The tracker {tracker.key} is gone: {error}") from error
 
         return insist(tracker, lambda: self._again(tracker), write)
 
