@@ -22,6 +22,8 @@ from tests.unit.operator.build import pod
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from sam2_operator.core.observed import Pod
+
 READY = Outcome(exists=True, ready=True, pod=pod())
 WAITING = Outcome(exists=True)
 GONE = Outcome(exists=False)
@@ -134,6 +136,38 @@ async def test_the_sweep_finds_what_nobody_told_of() -> None:
 
     async with driving(reconcile, scopes=[lambda: [("lab", "cars")]]) as (driver, _):
         await until(lambda: found["cars"] == 1 and driver.problem is None)
+
+
+async def test_a_mistake_while_listing_does_not_end_the_listing() -> None:
+    mistakes = iter([ValueError("a bug"), KeyError("another")])
+
+    def listing() -> list[tuple[str, str]]:
+        for mistake in mistakes:
+            raise mistake
+        return []
+
+    pace = Pace(interval=NEVER, agent_interval=0.01)
+    async with driving(lambda *_: WAITING, scopes=[listing], pace=pace) as (driver, _):
+        await until(lambda: driver.problem is None)
+
+
+async def test_agents_of_the_same_name_in_two_namespaces_are_asked_at_once() -> None:
+    together = threading.Barrier(2, timeout=10)
+    asked = Counter[str]()
+
+    def serves(_: Pod) -> bool:
+        if asked["pairs"] < 2:
+            together.wait()
+            asked.update(["pairs"])
+        return True
+
+    pace = Pace(interval=NEVER, agent_interval=0.05)
+    async with driving(lambda *_: READY, serves=serves, pace=pace) as (driver, results):
+        driver.wake("lab", "cars")
+        driver.wake("plant", "cars")
+        await until(lambda: asked["pairs"] == 2)
+        assert driver.stuck() is None
+    assert results == {"done": 2}
 
 
 async def test_a_namespace_that_cannot_be_listed_is_told_and_hides_no_other() -> None:
