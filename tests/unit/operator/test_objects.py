@@ -126,6 +126,11 @@ def test_the_pull_policy_follows_the_image(image: str, policy: str) -> None:
     assert container(agent={"image": image})["imagePullPolicy"] == policy
 
 
+def test_parts_of_an_affinity_that_say_nothing_are_not_written() -> None:
+    """What the API server stores of an empty part depends on whether there was more before."""
+    assert "affinity" not in pod_spec(agent={"affinity": {"nodeAffinity": {}, "podAffinity": {}}})
+
+
 def test_pod_fields_pass_through() -> None:
     affinity = {
         "nodeAffinity": {
