@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import kubernetes
 import pytest
@@ -19,6 +20,7 @@ from tests.controlplane import account
 from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
 from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.fixtures import cvat
+from tests.samples import FULL, todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 __all__ = ["control_plane", "cvat"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out half of the tests marked `sampled`, another half the next day."""
+    if FULL or config.option.keyword or any("::" in argument for argument in config.args):
+        return
+    turn = todays_seed() % 2
+    sampled = [item for item in items if item.get_closest_marker("sampled") is not None]
+    left_out = {item for item in sampled if crc32(item.nodeid.encode()) % 2 != turn}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.controlplane.harness import Namespace, Operator
     from tests.redis_server import RedisServer
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.sampled]
 
 
 @pytest.fixture

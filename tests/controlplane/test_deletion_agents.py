@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.cluster.fixtures import RunningControlPlane
     from tests.controlplane.harness import Namespace, Operator
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.sampled]
 
 HELD = {"metadata": {"finalizers": ["example.com/theirs"]}}
 FREE = {"metadata": {"finalizers": None}}
