@@ -21,7 +21,7 @@ from tests.demo.stage import Stage
 TOLD_WITHIN = 90.0
 """Seconds until a condition tells what is the matter."""
 HEALED_WITHIN = 180.0
-"""Seconds until an agent serves again, on a busy machine too, once nothing is in its way."""
+"""Seconds until an agent has started and serves, or has said why not, on a busy machine too."""
 
 
 @dataclass(frozen=True)
