@@ -60,9 +60,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_although_the_pod_tells_nothing(
     assert 'secret "hub" not found' in message
     make_secret(stage, "hub", "token")
     # The pod starts by itself; what it says then is another matter: there is no hub.
-    other.wait_for_reason(
-        "AgentAvailable", {"LoadingModel", "ModelNotFound", "ModelUnreachable"}, within=HEALED_WITHIN
-    )
+    other.wait_for_reason("AgentAvailable", {"LoadingModel", "ModelNotFound"}, within=HEALED_WITHIN)
 
 
 class Trouble(NamedTuple):
