@@ -259,7 +259,7 @@ class Kube:
 
 def _tracker(live: Manifest) -> Tracker:
     try:
-        # A CRD of a newer operator, which an upgrade brings first and a rollback leaves, may know more fields.
+        # A newer operator's CRD, which an upgrade brings first and a rollback leaves, may know more fields.
         return Tracker.model_validate(live, extra="ignore")
     except ValidationError as error:
         metadata = live.get("metadata", {})
