@@ -135,8 +135,9 @@ class Faults:
 
     @property
     def decidable(self) -> bool:
-        """Whether CVAT lists everything within the settle time."""
-        return self.list_late < SETTLE
+        """Whether CVAT lists what it makes well within the settle time after it was asked."""
+        late = self.list_late + (30.0 if "cvat" in self.families else 0.0)
+        return late < SETTLE - 10.0
 
     def disasters(self) -> list[Disaster]:
         return [each for name in self.families for each in FAMILIES[name].disasters]

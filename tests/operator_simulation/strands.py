@@ -33,8 +33,7 @@ class Strand:
         self.process = process
         self._loop = loop
         self._call = call
-        self._go = threading.Semaphore(0)
-        self._back = threading.Semaphore(0)
+        self._go, self._back = _baton(), _baton()
         self._waits = 0
         self._begun = False
         self.done = False
@@ -236,6 +235,13 @@ def _of(process: Process | None) -> contextvars.Context:
     context = contextvars.Context()
     context.run(PROCESS.set, process)
     return context
+
+
+def _baton() -> threading.Lock:
+    """A lock that one thread takes when another has given it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 _idle: list[SimpleQueue[Callable[[], None]]] = []

@@ -82,8 +82,10 @@ class Verdict:
         if unsettled:
             yield Flaw("hangs", f"{name}: {unsettled} are not settled")
         told = set(status.get("duplicateFunctionIDs", []))
+        trackers = self._world.store.all(TRACKERS)
+        held = {each.get("status", {}).get("functionID") for each in trackers}
         for other in self._world.cvat.functions.values():
-            if other.made_for == uid and other.id != number and other.id not in told:
+            if other.made_for == uid and other.id not in {*held, *told}:
                 yield Flaw("duplicates", f"{name} has functions {number} and {other.id}, which is not told")
         if told:
             yield Flaw(

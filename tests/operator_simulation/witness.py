@@ -34,6 +34,7 @@ class Witness:
         """Every tracker there ever was, by uid, as it last was."""
         self.forced: set[str] = set()
         """Uids of trackers whose finalizer people removed."""
+        self._decidable = world.network.faults.decidable
         self.left_behind: set[str] = set()
         """Uids of trackers of which the operator said that something was left."""
         self._pods: dict[tuple[str, str], Manifest] = {}
@@ -61,7 +62,7 @@ class Witness:
             return
         if made.made_for is None:
             self.complain("orphans", f"{tracker} deleted function {made.id}, which people made")
-        elif made.made_for != tracker and self._exists(made.made_for):
+        elif made.made_for != tracker and self._holds(made.made_for, made.id):
             self.complain("orphans", f"{tracker} deleted function {made.id} of {made.made_for}")
         ending = self.uids[tracker]
         retained = ending["spec"].get("function", {}).get("deletionPolicy") == "Retain"
@@ -91,6 +92,8 @@ class Witness:
         ready = conditions.get("Ready", {})
         if ready.get("status") == "True" and ready["observedGeneration"] == generation == told:
             self._ready_told(name, live)
+        if status.get("duplicateFunctionIDs") and self._decidable and self._world.operators.lonely:
+            self.complain("duplicates", f"{name} asked CVAT twice: {status['duplicateFunctionIDs']}")
         self._function_told(name, live, before)
 
     def _ready_told(self, name: str, live: Manifest) -> None:
@@ -134,8 +137,12 @@ class Witness:
         made = self._world.cvat.ever[number]
         if made.made_for is None:
             self.complain("orphans", f"{name} took function {number}, which people made")
-        elif made.made_for != uid and self._exists(made.made_for):
+        elif made.made_for != uid and self._holds(made.made_for, number):
             self.complain("duplicates", f"{name} took function {number} of {made.made_for}")
+
+    def _holds(self, uid: str, number: int) -> bool:
+        """Whether a tracker has the function that was made for it; one that lost it is made another."""
+        return self._exists(uid) and self.uids[uid].get("status", {}).get("functionID") == number
 
     def _exists(self, uid: str) -> bool:
         return self._world.store.has_uid(uid)

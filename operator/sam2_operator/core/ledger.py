@@ -58,17 +58,19 @@ class Ledger:
         return any(other.status.function_id == function_id for other in self._others(tracker))
 
     def contests(self, tracker: Tracker) -> bool:
-        """Whether another tracker has a better right to a function that this one was given by its id.
+        """Whether another tracker has a better right to the function that this one has.
 
-        Two that were given it at the same instant, by two operators, may both have written it down: then the
-        first by name keeps it.
+        Two operators may both have written it down: one that was given to two trackers by its id, or one that
+        came so late that another tracker's interrupted registration had settled for it. Who had it made comes
+        before whom it was given to, and else the first by name.
         """
         mine = tracker.status
-        if mine.function_id is None or mine.function is None or not mine.function.adopted:
+        if mine.function_id is None or mine.function is None:
             return False
+        right = (mine.function.adopted, tracker.key)
         holders = [each for each in self._others(tracker) if each.status.function_id == mine.function_id]
         return any(
-            each.status.function is None or not each.status.function.adopted or each.key < tracker.key
+            each.status.function is not None and (each.status.function.adopted, each.key) < right
             for each in holders
         )
 

@@ -67,3 +67,10 @@ def test_whoever_had_a_function_made_keeps_it() -> None:
     ledger.fill([bikes := given("bikes", "b"), cars := given("cars", "a", adopted=False)])
     assert ledger.contests(bikes)
     assert not ledger.contests(cars)
+
+
+def test_of_two_that_settled_for_one_function_the_first_by_name_keeps_it() -> None:
+    ledger = Ledger()
+    ledger.fill([bikes := given("bikes", "b", adopted=False), cars := given("cars", "a", adopted=False)])
+    assert ledger.contests(cars)
+    assert not ledger.contests(bikes)
