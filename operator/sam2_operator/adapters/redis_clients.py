@@ -52,6 +52,7 @@ class RedisClients:
     @contextmanager
     def looking_at(self, access: StateAccess) -> Iterator[redis.Redis]:
         """Lend a client for a look, of which no more threads wait than others can spare."""
+        self._of(access)  # a URL that is none is told as such
         where = _without_login(access.url)
         try:
             with self._bulkhead.passing(where), self.connected(access) as client:
@@ -180,5 +181,8 @@ def _checked(connection: Any, connect: Callable[[], socket.socket]) -> socket.so
 
 
 def _without_login(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
