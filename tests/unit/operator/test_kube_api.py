@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from tests.cvat_standin.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sam2_operator.core.observed import Manifest
 
 QUICK = Patience(connect=1.0, read=0.2, write=0.2, call=2.0)
 READS = ["GET"]
@@ -120,28 +123,27 @@ def test_one_connection_that_went_silent_takes_all_others_with_it() -> None:
     together = threading.Barrier(4, timeout=60)
 
     def behave(request: Request) -> None:
-        if request.path == "/together":
-            together.wait()
         if request.client_address[1] in silent:
             request.be_silent()
-        else:
-            request.answer(200, {})
+            return
+        if request.path == "/together":
+            together.wait()
+        request.answer(200, {})
 
-    with serving(behave) as server:
+    with serving(behave) as server, ThreadPoolExecutor(4) as threads:
         configuration = server.configuration
         configuration.connection_pool_maxsize = 8
-        api = KubeApi.of(configuration, patience=Patience(read=2.0))
-        threads = [threading.Thread(target=api.call, args=("GET", "/together")) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        api = KubeApi.of(configuration, patience=Patience(read=2.0, write=5.0))
+
+        def all_at_once(verb: str) -> list[Manifest]:
+            calls = [threads.submit(api.call, verb, "/together", body={}) for _ in range(4)]
+            return [call.result() for call in calls]
+
+        all_at_once("GET")
         silent |= {port for _, port, _ in server.requests}
         assert len(silent) == 4
-        asked = len(server.requests)
-        assert api.call("GET", "/api") == {}  # one silent connection, and then a new one
-        assert api.call("PATCH", "/api", body={}) == {}
-        assert len(server.requests) == asked + 3
+        assert api.call("GET", "/api") == {}  # over one that is silent, then over a new one
+        assert all_at_once("PATCH") == [{}] * 4
 
 
 def test_a_refused_token_is_read_anew_and_the_call_made_again() -> None:
