@@ -57,7 +57,8 @@ class Retirement:
                 f"one of the functions {ids} is the tracker's, and none can be proven to be.",
             )
         if isinstance(settled, Unsettled):
-            return Problem("Settling", settled.message)
+            message = "a registration was interrupted, and CVAT may yet show what came of it."
+            return Problem("Settling", message)
         return None
 
 
