@@ -90,6 +90,8 @@ class Run:
             world.witness.complain("hangs", "CVAT was asked although it had asked to wait")
         if self._rng.random() < 0.5:
             world.trace.note("world", "THE END")
+            if self._rng.random() < 0.25:
+                world.network.away.add("cvat")  # for good: trackers are let go, and it is told what is left
             for key in self._people.names:
                 self._people.delete(key)
             self._converge("THE END")

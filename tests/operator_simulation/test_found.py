@@ -218,3 +218,31 @@ def test_a_function_made_for_a_tracker_that_was_forced_away_meanwhile_is_deleted
     with pytest.raises(ConflictError):
         bench.do(lambda: operator.ensure(cars, bench.session()))
     assert not bench.cvat.functions
+
+
+def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> None:
+    own, other = (bench.cvat.make("cars", 1).id for _ in range(2))
+    record = {**_fields(1), "adopted": False, "attempts": 2}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    surplus = Surplus(Claims(bench.kube, Ledger()))
+    left = bench.do(lambda: surplus.removed(tracker, bench.session()))
+    assert left.duplicate_function_ids == [other]
+    assert set(bench.cvat.functions) == {own, other}
+
+
+def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> None:
+    old, new = (bench.cvat.make("cars", 1).id for _ in range(2))
+    status = {"functionID": new, "function": {**_fields(1), "adopted": False}, "obsoleteFunctionIDs": [old]}
+    tracker = bench.tracker("cars", status)
+    bench.cvat.not_routed = "/api/functions/"
+    surplus = Surplus(Claims(bench.kube, Ledger()))
+    left = bench.do(lambda: surplus.removed(tracker, bench.session()))
+    assert left.obsolete_function_ids == [old]
+
+
+def test_what_came_of_an_interrupted_registration_is_deleted_with_its_tracker(bench: Bench) -> None:
+    ended = bench.tracker("cars", bench.pending(0))
+    bench.cvat.make("cars", 1)
+    retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
+    assert bench.do(lambda: retirement.retire(ended, bench.session())) is None
+    assert not bench.cvat.functions
