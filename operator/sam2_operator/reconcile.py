@@ -83,13 +83,11 @@ class Reconciler:
         tracker = self.kube.tracker(namespace, name)
         if tracker is None:
             self.applied.forget(f"{namespace}/{name}")
-            gone = self.registrar.ledger.forget(f"{namespace}/{name}")
-            if gone is not None:  # ended by force, or by another operator at the same time
-                self._forget_user(gone)
+            self._forget_ended(self.registrar.ledger.forget(f"{namespace}/{name}"))
             return Outcome(exists=False)
         if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
             return Outcome(exists=False)  # all is done; others still hold it
-        self.registrar.ledger.note(tracker)
+        self._forget_ended(self.registrar.ledger.note(tracker))
         if tracker.metadata.deletion_timestamp is not None:
             retry = self.finalizer.finalize(tracker)
             return Outcome(exists=retry is not None, reason="Deleting", retry_seconds=retry)
@@ -226,6 +224,10 @@ class Reconciler:
             log.info("%s: deleting the pod (force: %s): %s", tracker.key, action.force, action.why)
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
         return True
+
+    def _forget_ended(self, tracker: Tracker | None) -> None:
+        if tracker is not None:  # by force, or by another operator while this one made the user again
+            self._forget_user(tracker)
 
     def _forget_user(self, tracker: Tracker) -> bool:
         """Delete the user of Redis that the Secret is for; until that is done, the Secret stays."""

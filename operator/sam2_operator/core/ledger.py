@@ -32,12 +32,14 @@ class Ledger:
             self.note(tracker)
         self.filled = True
 
-    def note(self, tracker: Tracker) -> None:
-        """Take in a tracker as it was at some time, also in place of an earlier one of its name."""
+    def note(self, tracker: Tracker) -> Tracker | None:
+        """Take in a tracker as it was at some time; give the earlier one of its name that it replaces."""
         with self._lock:
             known = self._trackers.get(tracker.key)
-            if known is None or _version(known) <= _version(tracker):
-                self._trackers[tracker.key] = tracker
+            if known is not None and _version(known) > _version(tracker):
+                return None
+            self._trackers[tracker.key] = tracker
+        return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
 
     def forget(self, key: str) -> Tracker | None:
         """Drop a tracker that is gone; give what was known of it."""
