@@ -79,7 +79,7 @@ class People:
                 metadata: Manifest = {"name": key[2], "namespace": key[1]}
                 manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
                 self._world.store.create(key, {**manifest, "spec": deepcopy(self.wanted[key])})
-            else:
+            elif live["metadata"].get("deletionTimestamp") is None:
                 self._world.store.update(key, {"spec": _replacing(live["spec"], self.wanted[key])})
 
     def make_briefly(self) -> None:

@@ -81,8 +81,8 @@ class Run:
         self._pass(self._rng.uniform(60, 400))
         world.trace.note("world", "CALM")
         self._disasters.end()
+        self._pass(200.0)  # those that pause go on
         if self._rng.random() < 0.7:
-            self._pass(200.0)  # those that pause go on
             world.operators.keep_one()
         self._converge("CALM")
         self._be_quiet()

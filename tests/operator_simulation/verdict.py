@@ -134,7 +134,7 @@ class Verdict:
         given = live["spec"].get("function", {}).get("id")
         others = [each for each in self._world.store.all(TRACKERS) if each["metadata"] != live["metadata"]]
         held = any(each.get("status", {}).get("functionID") == given for each in others)
-        return given is not None and held and _reason(live).startswith("FunctionTaken")
+        return given is not None and held and _reason(live, "FunctionRegistered").startswith("FunctionTaken")
 
     def _orphans(self) -> Iterator[Flaw]:
         alive = {each["metadata"]["uid"] for each in self._world.store.all(TRACKERS)}
@@ -152,7 +152,9 @@ class Verdict:
                 continue
             yield Flaw("orphans", f"function {made.id} was made for {made.made_for}, which is gone")
         for uid in set(self._world.witness.uids) - excused:
-            if state_user(uid) in self._world.redis.users or key_prefix(uid) in self._world.redis.keys:
+            # One that slept while another ended the tracker may make its user again, which has no keys then.
+            user = self._world.operators.lonely and state_user(uid) in self._world.redis.users
+            if user or key_prefix(uid) in self._world.redis.keys:
                 yield Flaw("orphans", f"Redis still has users or keys of {uid}")
 
     def _is_retained(self, number: int) -> bool:
@@ -176,8 +178,6 @@ _NAMES = {
 }
 
 
-def _reason(live: Manifest) -> str:
+def _reason(live: Manifest, kind: str = "Ready") -> str:
     conditions = live.get("status", {}).get("conditions", [])
-    return next(
-        (f"{each['reason']}: {each['message']}" for each in conditions if each["type"] == "Ready"), ""
-    )
+    return next((f"{each['reason']}: {each['message']}" for each in conditions if each["type"] == kind), "")
