@@ -150,6 +150,8 @@ class Verdict:
                 or self._is_retained(made.id)
             ):
                 continue
+            if not self._world.witness.decidable:
+                continue  # CVAT may have listed it only when its tracker was gone
             yield Flaw("orphans", f"function {made.id} was made for {made.made_for}, which is gone")
         for uid in set(self._world.witness.uids) - excused:
             # One that slept while another ended the tracker may make its user again, which has no keys then.

@@ -34,7 +34,7 @@ class Witness:
         """Every tracker there ever was, by uid, as it last was."""
         self.forced: set[str] = set()
         """Uids of trackers whose finalizer people removed."""
-        self._decidable = world.network.faults.decidable
+        self.decidable = world.network.faults.decidable
         self.left_behind: set[str] = set()
         """Uids of trackers of which the operator said that something was left."""
         self._pods: dict[tuple[str, str], Manifest] = {}
@@ -92,7 +92,7 @@ class Witness:
         ready = conditions.get("Ready", {})
         if ready.get("status") == "True" and ready["observedGeneration"] == generation == told:
             self._ready_told(name, live)
-        if status.get("duplicateFunctionIDs") and self._decidable and self._world.operators.lonely:
+        if status.get("duplicateFunctionIDs") and self.decidable and self._world.operators.lonely:
             self.complain("duplicates", f"{name} asked CVAT twice: {status['duplicateFunctionIDs']}")
         self._function_told(name, live, before)
 
