@@ -1,4 +1,4 @@
-"""What is remembered of CVAT: that a function was there, for seconds, if many are wanted; never that none is."""
+"""What is remembered of CVAT: that a function was there, for seconds, if many are wanted; no more."""
 
 from __future__ import annotations
 
