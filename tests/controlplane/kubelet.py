@@ -34,7 +34,10 @@ class Kubelet(AbstractContextManager["Kubelet"]):
                     self._look_at(pod)
 
     def _look_at(self, pod: dict[str, Any]) -> None:
-        if pod["metadata"].get("deletionTimestamp") or pod["status"].get("containerStatuses"):
+        conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+        # The scheduler, which knows of no node, may speak later than we.
+        told = pod["status"].get("containerStatuses") and conditions.get("PodScheduled") == "True"
+        if pod["metadata"].get("deletionTimestamp") or told:
             return
         (container,) = pod["spec"]["containers"]
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "broken"'}}
