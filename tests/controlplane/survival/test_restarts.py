@@ -104,8 +104,11 @@ def test_operators_that_are_ended_as_soon_as_they_are_ready_get_on(scene: Scene)
     with scene.operating(SELDOM) as last:
         scene.wait_for_tracker()
         until(lambda: scene.namespace.status().get("functionID"), "the function")
+        # One that was replaced goes when no agent serves it any more.
+        until(lambda: len(scene.cvat.functions()) == 1, "the function to be the only one")
         found = scene.outcomes("cars")
         scene.delete("cars")
     assert last.process.returncode == 0
+    assert found.duplicates == 0
     assert scene.cvat.functions() == []
     assert situations.add("operator restarted again and again", found).good
