@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from ipaddress import ip_address
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,7 @@ def test_a_name_that_means_another_address_the_second_time(
     monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> None:
     # 127.0.0.1 plays the metadata service: no test machine has one.
-    monkeypatch.setattr(guarded, "_METADATA", frozenset({guarded.ip_address("127.0.0.1")}))
+    monkeypatch.setattr(guarded, "_METADATA", frozenset({ip_address("127.0.0.1")}))
     for ask, scheme in ((cvat_answers, "http"), (redis_answers, "redis")):
         with monkeypatch.context() as once:
             forged(once, "192.0.2.1", "127.0.0.1")
