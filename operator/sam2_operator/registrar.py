@@ -214,9 +214,11 @@ class Registrar:
     ) -> Tracker:
         """Look once more: something between us and CVAT may have repeated the POST."""
         listing = session.functions()
+        own = {function_id, *tracker.status.obsolete_function_ids}
+        if not candidates(intent, listing, own):
+            return tracker  # as usual: nothing for which to ask what all other trackers hold
         others = self._claims.of_others(tracker, fresh=True)
-        excluded = {function_id, *tracker.status.obsolete_function_ids, *others}
-        found = [each.id for each in candidates(intent, listing, excluded)]
+        found = [each.id for each in candidates(intent, listing, {*own, *others})]
         if not found:
             return tracker
         duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
