@@ -5,7 +5,6 @@ Only the kubelet is missing: the operator is a process of this machine, and so i
 
 import base64
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -22,6 +21,7 @@ from tests.chart.redis_server import RedisPod, pod_of
 from tests.cluster import places
 from tests.cluster.certificates import Authority
 from tests.cluster.kubectl import Kubectl
+from tests.ports import free_port
 
 RELEASE = "chart"
 TRACKER = "cars"
@@ -86,8 +86,7 @@ def running(kubectl: Kubectl, namespace: str, folder: Path) -> Iterator[Installe
 @contextmanager
 def operating(kubectl: Kubectl, namespace: str, redis: RedisPod, folder: Path) -> Iterator[Installed]:
     """The release's operator, as its Deployment says and with the rights of its account."""
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
+    port = free_port()
     deployment = kubectl.get("deployment", f"{RELEASE}-operator", "--namespace", namespace)
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     here = {
