@@ -42,6 +42,8 @@ class Run:
             retained=scenario.retained,
             children=expected,
         )
+        self._failed: list[Flaw] = []
+        """What went wrong at the point: that is in a relay's thread, whose errors nobody else would see."""
         self.calls: list[Call] = []
         self.snapshot: dict[str, Any] | None = None
 
@@ -58,7 +60,7 @@ class Run:
                 self._point.when if self._point else "before",
                 self._act,
             )
-            return self._converge()
+            return self._converge() + self._failed
         except HangsError as error:
             return [Flaw("hangs", str(error))]
         finally:
@@ -135,6 +137,15 @@ class Run:
     # What happens at the point
 
     def _act(self) -> None:
+        try:
+            self._strike()
+        except CutOffError:
+            raise
+        except Exception as error:
+            self._failed.append(Flaw("hangs", f"what was to happen at the point failed: {error!r}"))
+            raise
+
+    def _strike(self) -> None:
         assert self._point is not None
         self._make_strangers_meanwhile()
         way = self._point.way
