@@ -11,13 +11,21 @@ part=${SHARD%/*} parts=${SHARD#*/}
 seeds=$(((10000 + parts - 1) / parts)) pairs=$(((1000 + parts - 1) / parts))
 SAM2_FAULT_TABLE=$(mktemp) SAM2_SITUATION_TABLE=$(mktemp)
 export SAM2_FAULT_TABLE SAM2_SITUATION_TABLE
-trap 'rm -f "$SAM2_FAULT_TABLE" "$SAM2_SITUATION_TABLE"' EXIT
+# A run that passes midnight draws one sample, and so do all its processes.
+export SAM2_TEST_SEED=${SAM2_TEST_SEED:-$(($(date +%s) / 86400))}
+
+brought_up=
+clean_up() {
+  rm -f "$SAM2_FAULT_TABLE" "$SAM2_SITUATION_TABLE"
+  if [ -n "$brought_up" ]; then python -m tests.cluster down; fi
+}
+trap clean_up EXIT
 
 failed=0
 step() { hack/step.sh "$@" || failed=1; }
 
+step "programs of the cluster, helm and kubeconform" python -m tests.cluster build
 if [ "$part" = 1 ]; then
-  step "helm" python -m tests.cluster build helm
   step "unit, integration and fidelity tests" python -m pytest -q -n 2 --dist loadfile -m "not controlplane and not e2e and not gpu"
 fi
 step "simulation: $seeds seeds" python -m tests.simulation --scenario everything --first $(((part - 1) * seeds)) --seeds "$seeds"
@@ -30,7 +38,13 @@ step "operator: crash points" python -m tests.controlplane.crashpoints --shard "
 if [ "$part" = 1 ]; then
   step "operator: all on a real kube-apiserver" python -m pytest -q -n 2 --dist loadfile -m "controlplane"
   step "images" hack/images.sh
+  # These bring the local cluster up; one that was up before stays.
+  python -m tests.cluster kubeconfig >/dev/null 2>&1 || brought_up=yes
   step "operator and agent: all on a real cluster" python -m pytest -q -m "e2e"
+  if [ -n "$brought_up" ]; then
+    step "taking the local cluster down" python -m tests.cluster down
+    brought_up=
+  fi
   step "mutants" python -m tests.mutants
 fi
 
