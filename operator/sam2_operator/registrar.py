@@ -213,15 +213,14 @@ class Registrar:
         self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
     ) -> Tracker:
         """Look once more: something between us and CVAT may have repeated the POST."""
-        listing = session.functions()
-        own = {function_id, *tracker.status.obsolete_function_ids}
+        listing, own = session.functions(), {function_id, *tracker.status.obsolete_function_ids}
         if not candidates(intent, listing, own):
             return tracker  # as usual: nothing for which to ask what all other trackers hold
         others = self._claims.of_others(tracker, fresh=True)
         found = [each.id for each in candidates(intent, listing, {*own, *others})]
-        if not found:
-            return tracker
         duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
+        if duplicates == tracker.status.duplicate_function_ids:
+            return tracker
         return self._write(tracker, tracker.status.model_copy(update={"duplicate_function_ids": duplicates}))
 
     def _unready(self, tracker: Tracker, status: TrackerStatus) -> TrackerStatus:
