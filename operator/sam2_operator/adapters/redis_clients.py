@@ -89,6 +89,9 @@ class RedisClients:
         except redis.exceptions.InvalidResponse as error:
             # Its text quotes what came, which is not Redis's.
             raise StateStoreError(f"What answers at {where} is not Redis: correct its URL.") from error
+        except UnicodeError as error:
+            # What encodes names for the DNS says so of one with an empty or too long part.
+            raise StateStoreError(f"The host in {where} is none: correct the URL of Redis.") from error
         except (redis.RedisError, OSError, ssl.SSLError) as error:
             raise StateStoreError(
                 f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
