@@ -28,6 +28,12 @@ class Claims:
             self.ledger.fill(self.kube.trackers())
         return self.ledger.claimed(tracker)
 
+    def serve(self, tracker: Tracker, function_id: int) -> bool:
+        """Whether another tracker has this function for its agent, whoever wrote that down."""
+        if not self.ledger.filled:
+            self.ledger.fill(self.kube.trackers())
+        return self.ledger.serves(tracker, function_id)
+
     def contest(self, tracker: Tracker) -> bool:
         """Whether another tracker has a better right to a function that this one was given by its id."""
         if not self.ledger.contests(tracker):

@@ -226,7 +226,8 @@ class Reconciler:
         return True
 
     def _forget_ended(self, tracker: Tracker | None) -> None:
-        if tracker is not None:  # by force, or by another operator while this one made the user again
+        if tracker is not None:  # ended by force or by another operator, while this one made the user again
+            self.finalizer.forget(tracker.metadata.uid)
             self._forget_user(tracker)
 
     def _forget_user(self, tracker: Tracker) -> bool:

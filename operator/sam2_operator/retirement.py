@@ -35,6 +35,8 @@ class Retirement:
         """
         record = tracker.status.function
         for function_id in owned_functions(tracker):
+            if self.claims.serve(tracker, function_id):
+                continue  # it lost a contest for it
             delete_function(session, function_id, record.user_id if record is not None else None)
         pending = tracker.status.registration
         return None if pending is None else self._settle(tracker, session, pending)

@@ -30,7 +30,7 @@ class Surplus:
         account = record.user_id if record is not None else None
         obsolete = []
         for function_id in tracker.status.obsolete_function_ids:
-            if self.claims.ledger.serves(tracker, function_id):
+            if self.claims.serve(tracker, function_id):
                 continue
             try:
                 delete_function(session, function_id, account)

@@ -50,6 +50,21 @@ def test_the_operators_redis_is_waited_for_no_longer_than_the_deadline(
     assert "cannot be deleted: Redis at" in ending.lets_go("deleted: the operator's Redis away")
 
 
+def test_a_fault_of_the_operator_holds_nobody_for_ever_and_tells_nothing(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> bool:
+        raise ValueError("redis://s2t:secret@redis:6379")
+
+    made(ending)
+    monkeypatch.setattr(RedisStateStore, "purge", fault)
+    ending.begins()
+    assert ending.namespace.exists("s2t", "cars")
+    message = ending.lets_go("deleted: a fault of the operator")
+    assert "(ValueError); see its log" in message
+    assert "secret" not in message
+
+
 def test_a_tracker_with_a_redis_of_its_own_does_not_wait_for_the_operators(
     ending: Ending, acl_redis: RedisServer, redis_server: RedisServer
 ) -> None:

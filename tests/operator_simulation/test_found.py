@@ -155,6 +155,16 @@ def test_an_operator_that_knows_nothing_yet_deletes_nothing_of_another_tracker(b
     assert made in bench.cvat.functions
 
 
+def test_the_end_of_one_of_two_that_had_one_function_leaves_it_to_the_other(bench: Bench) -> None:
+    made = bench.cvat.make("cars", 1, made_for="bikes").id
+    status = {"functionID": made, "function": {**_fields(1), "adopted": False}}
+    lost = bench.tracker("cars", {"obsoleteFunctionIDs": [made]})
+    bench.tracker("bikes", status)
+    retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
+    assert bench.do(lambda: retirement.retire(lost, bench.session())) is None
+    assert made in bench.cvat.functions
+
+
 def test_a_registration_is_not_settled_by_an_account_that_cannot_see_what_came_of_it(bench: Bench) -> None:
     ended = bench.tracker("cars", bench.pending(0, seconds_ago=3600))
     bench.cvat.make("cars", 1)

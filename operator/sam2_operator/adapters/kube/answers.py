@@ -50,8 +50,8 @@ _KINDS: dict[int, type[KubernetesError]] = {404: NotFoundError, 409: ConflictErr
 
 
 def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesError:
-    message = answer.get("message") or f"status {status}"
-    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
+    message = str(answer.get("message") or f"status {status}")
+    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes") or []]
     sentence = f"The API server refused {verb} {path}: {message}"
     if status == 401:
         return UnauthorizedError(
