@@ -96,6 +96,8 @@ def operating(kubectl: Kubectl, namespace: str, redis: RedisPod, folder: Path) -
         "SAM2_OPERATOR_REDIS_URL": f"redis://admin@127.0.0.1:{redis.port}/0",
         "SAM2_OPERATOR_REDIS_PASSWORD_FILE": str(redis.folder / "password"),
         "SAM2_OPERATOR_HTTP_PORT": str(port),
+        "SAM2_OPERATOR_INTERVAL_SECONDS": "15",
+        "SAM2_OPERATOR_AGENT_INTERVAL_SECONDS": "5",
     }
     log = folder / "operator.log"
     with log.open("wb") as output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,45 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane
+
+
+def forbidding(name: str, namespace: str, sentence: str) -> list[dict[str, Any]]:
+    """An admission policy against StatefulSets in a namespace, and its binding."""
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule = {
+        "apiGroups": ["apps"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["statefulsets"],
+    }
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "false", "message": sentence}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": here}
+    return [
+        {**api, "kind": "ValidatingAdmissionPolicy", "spec": policy},
+        {**api, "kind": "ValidatingAdmissionPolicyBinding", "spec": binding},
+    ]
+
+
+def is_enforced(namespace: Namespace) -> bool:
+    """Whether the API server knows the policy by now."""
+    labels = {"app": "probe"}
+    pod = {"containers": [{"name": "probe", "image": "probe"}]}
+    probe = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "probe", "namespace": namespace.name},
+        "spec": {
+            "serviceName": "probe",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    done = namespace.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=json.dumps(probe))
+    return "ValidatingAdmissionPolicy" in done.stderr
 
 
 def test_without_credentials(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
@@ -134,7 +173,7 @@ def test_another_account_that_cannot_see_the_function_makes_no_second_one(
     told = namespace.condition("FunctionRegistered")
     assert (told["status"], told["reason"]) == ("False", "OtherAccount")
     assert "registered by the account ann" in told["message"]
-    assert "bob, who cannot see it" in told["message"]
+    assert "bob, who cannot replace it" in told["message"]
     assert annotation.functions() == []
 
 
@@ -201,12 +240,21 @@ def test_a_foreign_object_of_the_same_name_is_left_alone(
 def test_what_only_the_api_server_knows_to_be_impossible(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:
-    agent = {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}
-    namespace.apply_tracker(annotation.url, agent=agent)
+    policy, sentence = f"no-stateful-sets-{namespace.name}", "Ask the platform team before you run models."
+    namespace.kubectl.apply(*forbidding(policy, namespace.name, sentence))
+    try:
+        wait_for(lambda: is_enforced(namespace), "the policy to be enforced", within=60)
+        namespace.apply_tracker(annotation.url)
+        operator.settle(namespace.name)
+        told = namespace.condition("AgentAvailable")
+        assert told["reason"] == "Refused"
+        assert sentence in told["message"]
+    finally:
+        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            namespace.kubectl("delete", kind, policy)
+    wait_for(lambda: not is_enforced(namespace), "the policy to be gone", within=60)
     operator.settle(namespace.name)
-    told = namespace.condition("AgentAvailable")
-    assert told["reason"] == "Refused"
-    assert "must be less than or equal to memory limit" in told["message"]
+    assert namespace.condition("AgentAvailable")["reason"] != "Refused"
 
 
 def test_a_foreign_pod_of_the_same_name_is_left_alone(
