@@ -39,6 +39,7 @@ class SilentProxy:
         self._silent_for_new = False
         self._ways: set[_Way] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._transports: set[asyncio.WriteTransport] = set()
         self._loop = asyncio.new_event_loop()
 
     @classmethod
@@ -105,6 +106,7 @@ class SilentProxy:
         if not self._silent_for_new:
             way.open.set()
         self._ways.add(way)
+        self._transports |= {questions.transport, writer.transport}
         pumps = [self._pump(reader, questions, way), self._pump(answers, writer, way)]
         for task in map(asyncio.ensure_future, pumps):
             self._pumps.add(task)
@@ -128,3 +130,6 @@ class SilentProxy:
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        for transport in self._transports:  # closed politely, one that holds something back would stay
+            transport.abort()
+        await asyncio.sleep(0)
