@@ -13,7 +13,7 @@ fi
 hack/step.sh "programs of the cluster, helm and kubeconform" python -m tests.cluster build
 hack/step.sh "lint" hack/lint.sh
 hack/step.sh "unit and integration tests" python -m pytest -q -n 2 --dist loadfile -m "not controlplane and not e2e and not gpu"
-hack/step.sh "control plane tests (real kube-apiserver)" python -m pytest -q -m "controlplane"
+hack/step.sh "control plane tests (real kube-apiserver)" python -m pytest -q -n 2 --dist loadfile -m "controlplane"
 hack/step.sh "images" hack/images.sh
 hack/step.sh "end to end (real cluster)" python -m pytest -q -m "e2e"
 printf 'make test: all passed in %d min %d s\n' $((SECONDS / 60)) $((SECONDS % 60))
