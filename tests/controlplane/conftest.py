@@ -33,12 +33,13 @@ __all__ = ["control_plane", "cvat"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out half of the tests marked `sampled`, another half the next day."""
+    """Leave out half of the tests marked `sampled`, another half the next day, and those marked `full`."""
     if FULL or config.option.keyword or any("::" in argument for argument in config.args):
         return
     turn = todays_seed() % 2
     sampled = [item for item in items if item.get_closest_marker("sampled") is not None]
     left_out = {item for item in sampled if crc32(item.nodeid.encode()) % 2 != turn}
+    left_out |= {item for item in items if item.get_closest_marker("full") is not None}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
+from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
+from tests.cluster.certificates import Authority
 from tests.controlplane.harness import make_function
 from tests.controlplane.snapshot import children
 
@@ -204,6 +205,6 @@ def _laid_over(least: Any, spec: Any) -> Any:
 
 
 @cache
-def certificate(number: int = 0) -> str:
-    """Give one of the certificates that this machine trusts."""
-    return ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[number])
+def certificate(name: str = "authority") -> str:
+    """Give the certificate of a new authority."""
+    return Authority.create(name, SystemClock().now()).pair.certificate.decode()

@@ -132,7 +132,7 @@ def other_authority(patient: Patient) -> None:
     path = f"/api/v1/namespaces/{patient.scene.namespace}/configmaps/ca"
     live = patient.scene.api.get(path)
     assert live is not None
-    patient.patch(path, {"data": {"ca.crt": certificate(1)}})
+    patient.patch(path, {"data": {"ca.crt": certificate("another")}})
 
 
 DAMAGES: dict[str, Damage] = {

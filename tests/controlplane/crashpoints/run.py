@@ -60,7 +60,7 @@ class Run:
                 self._point.when if self._point else "before",
                 self._act,
             )
-            return self._converge() + self._failed
+            return self._converge() + self._missed() + self._failed
         except HangsError as error:
             return [Flaw("hangs", str(error))]
         finally:
@@ -70,6 +70,12 @@ class Run:
             with self._bench.redis.client() as client:
                 forget_users(client)
             self._scene.end()
+
+    def _missed(self) -> list[Flaw]:
+        """A point that was not met says nothing; only after the last write does their number vary."""
+        if self._point is None or self._point.is_after_writes or self._bench.gate.acted_at is not None:
+            return []
+        return [Flaw("hangs", "the call at which it was to be cut off was never made")]
 
     def _prepare(self) -> None:
         if self._scenario.before is not None:

@@ -95,6 +95,8 @@ class Point:
     number: int
     when: When
     label: str = field(default="", compare=False)
+    is_after_writes: bool = field(default=False, compare=False)
+    """Whether all that had to be done was done by then."""
 
     def __str__(self) -> str:
         return f"{self.scenario}:{self.way}:{self.number}:{self.when}"
@@ -123,4 +125,4 @@ def points(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Point]:
             else:
                 whens = ("before", "after") if number == 0 else ("after",)
             for when in whens:
-                yield Point(scenario.name, way, number, when, call.label)
+                yield Point(scenario.name, way, number, when, call.label, is_after_writes=number > last)
