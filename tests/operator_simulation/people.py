@@ -201,7 +201,8 @@ class People:
         }
         if child[0] == "statefulsets":
             self._world.witness.edited_by_hand = self._world.loop.time()
-        self._world.store.update(child, patches[child[0]])
+        with suppress(ApiError):  # an admission policy may refuse it to people, too
+            self._world.store.update(child, patches[child[0]])
 
     def delete_pod(self) -> None:
         pods = self._world.store.all("pods")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -59,14 +60,16 @@ class Run:
         """Play it to its end."""
         world = self._world
         world.trace.note("world", f"faults: {world.network.faults}")
-        flaws: list[Flaw] = []
+        broken: list[Flaw] = []
         try:
             self._play()
         except Spins as error:
-            flaws = [Flaw("hangs", str(error))]
+            broken = [Flaw("hangs", str(error))]
+        except Exception:  # noqa: BLE001 - a fault of the simulation fails this seed, not all that are played
+            broken = [Flaw("hangs", f"the simulation broke: {traceback.format_exc()}")]
         finally:
             world.loop.close()
-        flaws = [*world.witness.flaws, *flaws]
+        flaws = [*broken, *world.witness.flaws]
         counts = {
             kind: sum(each.kind == kind for each in flaws) for kind in ("duplicates", "orphans", "hangs")
         }

@@ -39,8 +39,11 @@ class ApiError(Exception):
     """An answer that is an error, as Kubernetes tells it."""
 
     def __init__(self, status: int, message: str, cause: str = "") -> None:
-        super().__init__(message)
+        super().__init__(status, message, cause)  # all of it: it must survive being pickled
         self.status, self.message, self.cause = status, message, cause
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass
