@@ -154,9 +154,13 @@ class Verdict:
                 continue  # CVAT may have listed it only when its tracker was gone
             yield Flaw("orphans", f"function {made.id} was made for {made.made_for}, which is gone")
         for uid in set(self._world.witness.uids) - excused:
-            # One that slept while another ended the tracker may make its user again, which has no keys then.
-            user = self._world.operators.lonely and state_user(uid) in self._world.redis.users
-            if user or key_prefix(uid) in self._world.redis.keys:
+            # One that slept while another ended the tracker may make its user again, which has no keys then,
+            # unless it makes the agent again as well, too late to know: that one may serve until Kubernetes
+            # collects it, which takes less than its keys take to expire.
+            lonely, revived = self._world.operators.lonely, uid in self._world.witness.revived
+            user = lonely and state_user(uid) in self._world.redis.users
+            keys = (lonely or not revived) and key_prefix(uid) in self._world.redis.keys
+            if user or keys:
                 yield Flaw("orphans", f"Redis still has users or keys of {uid}")
 
     def _is_retained(self, number: int) -> bool:

@@ -37,6 +37,8 @@ class Witness:
         self.decidable = world.network.faults.decidable
         self.left_behind: set[str] = set()
         """Uids of trackers of which the operator said that something was left."""
+        self.revived: set[str] = set()
+        """Uids of trackers for which a StatefulSet was made when they were gone already."""
         self._pods: dict[tuple[str, str], Manifest] = {}
         """The last pod of each name."""
         self.edited_by_hand: float = -1000.0
@@ -50,6 +52,9 @@ class Witness:
         """Something in Kubernetes changed."""
         if plural == "pods":
             self._pods[live["metadata"]["namespace"], live["metadata"]["name"]] = live
+        if plural == "statefulsets" and self._exists(live["metadata"]["uid"]) and "status" not in live:
+            owners = {each["uid"] for each in live["metadata"].get("ownerReferences", [])}
+            self.revived |= {each for each in owners if not self._exists(each)}
         if plural == "sam2trackers":
             before = self.uids.get(live["metadata"]["uid"], {}).get("status", {})
             self.uids[live["metadata"]["uid"]] = live

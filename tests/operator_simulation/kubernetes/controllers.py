@@ -43,6 +43,9 @@ class Controllers:
         if plural == _PODS:
             self._later("pod", namespace, metadata["name"], self._pod)
             self._later("set", namespace, metadata["name"].removesuffix("-0"), self._stateful_set)
+        for owner in metadata.get("ownerReferences", []):
+            if not self.store.has_uid(owner["uid"]):  # made by somebody who had not heard of its end
+                self._later("owner", "", owner["uid"], lambda _, uid: self._collect(uid))
         if not self.store.has_uid(metadata["uid"]):
             self._later("owner", "", metadata["uid"], lambda _, uid: self._collect(uid))
             if namespace and self._is_ending(namespace):
