@@ -32,6 +32,7 @@ from sam2_operator.errors import (
     CvatError,
     CvatUnreachableError,
     NotFoundError,
+    OthersFirstError,
     RateLimitedError,
 )
 from sam2_operator.surplus import Surplus, delete_function
@@ -45,6 +46,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAX_STEPS = 8
+_ANSWERED = frozenset(
+    {
+        "AccessDenied",
+        "FunctionNotFound",
+        "FunctionTaken",
+        "FunctionUnsuitable",
+        "OrganizationUnknown",
+        "OtherAccount",
+        "SeveralFunctions",
+    }
+)
+"""Reasons that came of what CVAT answered. Others, as a Secret that was missing, may be known to be over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +108,9 @@ class Registrar:
                     return Registered(tracker, problem=Problem(decision.reason, decision.message, retry))
                 around = None
         except CvatError as error:
-            current = self.kube.tracker(tracker.metadata.namespace, tracker.metadata.name)
-            return Registered(current or tracker, problem=problem_of(error))
+            current = self.kube.tracker(tracker.metadata.namespace, tracker.metadata.name) or tracker
+            known = _known_problem(current) if isinstance(error, OthersFirstError) else None
+            return Registered(current, problem=known or problem_of(error))
         message = "CVAT gives contradicting answers about the function; it is tried again."
         return Registered(tracker, problem=Problem("CVATInconsistent", message))
 
@@ -244,6 +258,20 @@ def problem_of(error: CvatError) -> Problem:
     """Turn an error of CVAT into what a condition says."""
     retry = error.retry_after if isinstance(error, RateLimitedError) else None
     return Problem(error.reason, str(error), retry)
+
+
+def _known_problem(tracker: Tracker) -> Problem | None:
+    """Give what kept a tracker from having a function when CVAT was asked last, as its condition says.
+
+    It stands while nobody asks: else each slow moment of CVAT would be told in its place, and an event made.
+    """
+    if tracker.status.function_id is not None:
+        return None
+    for each in tracker.status.conditions:
+        is_current = each.observed_generation == tracker.metadata.generation
+        if each.type == "FunctionRegistered" and each.reason in _ANSWERED and is_current:
+            return Problem(each.reason, each.message)
+    return None
 
 
 def _find(session: CvatSession, function_id: int) -> Function | None:

@@ -16,7 +16,7 @@ from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.observed import CvatAccess, TokenCredentials
 from sam2_operator.core.timestamps import text
-from sam2_operator.errors import ConflictError
+from sam2_operator.errors import ConflictError, OthersFirstError
 from sam2_operator.registrar import Registrar
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
@@ -30,6 +30,7 @@ from tests.simulation.trace import Trace
 
 if TYPE_CHECKING:
     from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.observed import User
     from sam2_operator.core.ports import CvatSession
 
 T = TypeVar("T")
@@ -195,6 +196,25 @@ def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> 
     (condition,) = registered.tracker.status.conditions
     assert registered.function is not None
     assert (condition.status, condition.reason) == ("False", "Registering")
+
+
+def test_what_is_wrong_stays_told_while_a_slow_cvat_answers_others_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = bench.cvat.make("theirs", 1).id
+    bench.tracker("cars", {"functionID": given, "function": {**_fields(1), "adopted": True}}, id=given)
+    taken: dict[str, Any] = {"type": "FunctionRegistered"}
+    taken |= {"status": "False", "reason": "FunctionTaken", "message": "Taken."}
+    taken |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+    bikes, session = bench.tracker("bikes", {"conditions": [taken]}, id=given), bench.session()
+
+    def user() -> User:
+        raise OthersFirstError
+
+    monkeypatch.setattr(session, "user", user)
+    refused = bench.do(lambda: bench.registrar().ensure(bikes, session))
+    assert refused.problem is not None
+    assert (refused.problem.reason, refused.problem.message) == ("FunctionTaken", "Taken.")
 
 
 def while_it_is_made(bench: Bench, act: Callable[[], object]) -> None:

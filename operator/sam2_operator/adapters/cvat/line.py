@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sam2_operator.adapters.cvat.restraint import Restraint
 from sam2_operator.core.bulkhead import Bulkhead, OccupiedError
-from sam2_operator.errors import NotAskedError
+from sam2_operator.errors import NotAskedError, OthersFirstError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,8 @@ class Line:
     def _not_asked(self) -> NotAskedError:
         """Say why nothing was sent, in the words of the last time if it went wrong then."""
         words = next((each for each in (r.last_words() for r in self._restraints) if each), None)
-        return NotAskedError(
-            words or f"CVAT at {self._host} answers slowly; it is asked again when others were answered."
+        if words:
+            return NotAskedError(words)
+        return OthersFirstError(
+            f"CVAT at {self._host} answers slowly; it is asked again when others were answered."
         )
