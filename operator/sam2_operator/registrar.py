@@ -125,6 +125,8 @@ class Registrar:
     def _decide(self, tracker: Tracker, session: CvatSession, around: Surroundings | None) -> Decision:
         adopt_id = tracker.spec.function.id
         wanted = target_id(adopt_id, tracker.status)
+        if tracker.status.registration is not None:
+            wanted = None  # that is settled first, by an account that may not see what is wanted now
         looks = around is not None
         claimed = self._claims.of_others(tracker, fresh=adopt_id is not None) if looks else ()
         return decide(

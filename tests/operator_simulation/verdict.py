@@ -40,7 +40,7 @@ class Verdict:
         if live is None or live["metadata"].get("deletionTimestamp"):
             yield Flaw("hangs", f"{name} is gone or going")
             return
-        if self._is_taken(live):
+        if self._is_taken(live) or self._is_out_of_reach(live):
             return
         yield from self._of_function(name, live)
         yield from self._of_children(name, live)
@@ -135,6 +135,17 @@ class Verdict:
         others = [each for each in self._world.store.all(TRACKERS) if each["metadata"] != live["metadata"]]
         held = any(each.get("status", {}).get("functionID") == given for each in others)
         return given is not None and held and _reason(live, "FunctionRegistered").startswith("FunctionTaken")
+
+    def _is_out_of_reach(self, live: Manifest) -> bool:
+        """Whether it asks for a private function that the account of its present one cannot see, and says so.
+
+        No account can do both, delete the one and see the other: people have to correct the tracker.
+        """
+        given = self._world.cvat.functions.get(live["spec"].get("function", {}).get("id"))
+        holds = live.get("status", {}).get("function", {}).get("userID")
+        hidden = given is not None and given.visibility != "public" and holds not in (None, given.owner)
+        told = _reason(live, "FunctionRegistered").startswith(("FunctionNotFound", "AccessDenied"))
+        return hidden and told
 
     def _orphans(self) -> Iterator[Flaw]:
         alive = {each["metadata"]["uid"] for each in self._world.store.all(TRACKERS)}
