@@ -198,6 +198,26 @@ def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> 
     assert (condition.status, condition.reason) == ("False", "Registering")
 
 
+def test_what_was_interrupted_is_settled_though_the_account_may_not_see_the_function_wanted_now(
+    bench: Bench,
+) -> None:
+    given = bench.cvat.make("theirs", 1).id
+    bench.cvat.hidden_as = 403
+    begun = bench.tracker("cars", bench.pending(given, seconds_ago=90, user=2), id=given)
+    bench.do(lambda: bench.registrar().ensure(begun, bench.session("bob")))
+    assert bench.read("cars").status.registration is None
+
+
+def test_what_was_asked_for_twice_is_looked_for_also_when_it_is_made_once_more(bench: Bench) -> None:
+    late = bench.cvat.make("cars", 1).id
+    deleted = bench.cvat.make("cars", 1).id
+    del bench.cvat.functions[deleted]
+    record = {**_fields(1), "adopted": False, "attempts": 2, "aboveID": 0}
+    again = bench.tracker("cars", {"functionID": deleted, "function": record})
+    bench.do(lambda: bench.registrar().ensure(again, bench.session()))
+    assert bench.read("cars").status.duplicate_function_ids == [late]
+
+
 def test_what_is_wrong_stays_told_while_a_slow_cvat_answers_others_first(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,9 @@ def _begin(view: View, around: Surroundings) -> Decision:
             f"The tracker {rival} is registering a function of the same name; this one follows.",
         )
     highest = max((function.id for function in around.listing), default=0)
+    if record is not None and record.attempts > 1 and fields_of(record) == view.desired:
+        # It was asked for more than once: what an earlier attempt made may be listed only now.
+        return Register(_intent(view, user, record.above_id, attempts=record.attempts))
     return Register(_intent(view, user, max(highest, status.function_id or 0)))
 
 
