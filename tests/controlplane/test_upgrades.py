@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.fixtures import RunningControlPlane
+    from tests.cluster.kubectl import Kubectl
     from tests.controlplane.harness import Namespace, Operator
     from tests.redis_server import RedisServer
 
@@ -66,6 +67,14 @@ def release(folder: Path, operates: str, serves: tuple[str, ...], stores: str) -
         written = written.replace(old, new)
     constants.write_text(written)
     return folder
+
+
+def stored_anew(kubectl: Kubectl) -> bool:
+    """Write all trackers as they are; false where the operator wrote one meanwhile."""
+    live = kubectl("get", "s2t", "-A", "-o", "json")
+    done = kubectl.run("replace", "-f", "-", stdin=live)
+    assert done.returncode == 0 or "(Conflict)" in done.stderr, done.stderr
+    return done.returncode == 0
 
 
 def apply_crd_of(operator: Path, kubeconfig: Path) -> None:
@@ -128,8 +137,7 @@ def test_another_version_of_the_api_rewrites_nothing(  # noqa: PLR0917 - all tha
         assert len(annotation.functions()) == 2
 
         # None is stored as v1alpha1 any more, and it is dropped.
-        live = kubectl("get", "s2t", "-A", "-o", "json")
-        kubectl("replace", "-f", "-", stdin=live)
+        wait_for(lambda: stored_anew(kubectl), "all trackers to be written once more", within=60)
         stored = json.dumps({"status": {"storedVersions": ["v1"]}})
         kubectl("patch", "crd", CRD, "--subresource=status", "--type=merge", "-p", stored)
         apply_crd_of(release(tmp_path / "last", "v1", ("v1",), "v1"), cluster.kubeconfig)
