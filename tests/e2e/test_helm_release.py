@@ -102,6 +102,15 @@ def test_another_default_image_replaces_the_agent_once_and_no_track_is_lost(stag
     assert agent_pod(stage.kubectl)["metadata"]["uid"] == after["metadata"]["uid"], "replaced once"
 
 
+def has_usual_image(stage: Stage) -> bool:
+    """Whether the agent's pod is there, of the image that the chart is installed with."""
+    found = stage.kubectl.run("--namespace", NAMESPACE, "get", "pod", f"{TRACKER}-agent-0", "-o", "json")
+    if found.returncode:
+        return False
+    image = json.loads(found.stdout)["spec"]["containers"][0]["image"]
+    return bool(image == stage.images.reference("sam2-tracker-agent"))
+
+
 def is_replaced(stage: Stage, uid: str) -> bool:
     """Whether there is a pod, and another one."""
     found = stage.kubectl.run("--namespace", NAMESPACE, "get", "pod", f"{TRACKER}-agent-0", "-o", "json")
@@ -114,8 +123,10 @@ def is_replaced(stage: Stage, uid: str) -> bool:
 def test_an_uninstall_keeps_what_a_reinstall_goes_on_with(stage: Stage) -> None:
     """In the middle of a video: the operator, Redis and its password go and come back."""
     clip = replace(synthetic(12), correction=None)
-    undisturbed = stage.play(clip)
+    install_chart(stage.kubectl, stage.images)  # as it will be installed again
+    assert wait_until(lambda: has_usual_image(stage), 120, every=0.2)
     wait_for(stage.kubectl, f"sam2tracker/{TRACKER}", seconds=120)
+    undisturbed = stage.play(clip)
     agent = agent_pod(stage.kubectl)["metadata"]["uid"]
 
     def uninstall_and_install(frame: TrackedFrame) -> None:
