@@ -88,7 +88,7 @@ class Verdict:
         for other in self._world.cvat.functions.values():
             if other.made_for != uid or other.id in {*held, *told}:
                 continue
-            # Listed too late, and of fields that were edited away: the status remembers only the present ones.
+            # Listed too late, and of fields edited away by then: the status remembers the present ones only.
             if self._world.witness.decidable or _fields(other) == _fields(made):
                 yield Flaw("duplicates", f"{name} has functions {number} and {other.id}, which is not told")
         if told:
