@@ -82,7 +82,7 @@ class Network:
         if fate is kill:
             self.kill(process)
             raise Killed
-        if fate is pause:
+        if fate is pause and self.faults is not CALM:  # one drawn before may fall later: a pause lasts long
             self.pause(process)
             self.loop.pass_time(0.0)
 
