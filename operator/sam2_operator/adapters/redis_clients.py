@@ -133,9 +133,8 @@ def _client(access: StateAccess) -> redis.Redis:
             decode_responses=True,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
-            retry=Retry(
-                NoBackoff(), 1
-            ),  # for a kept connection that broke meanwhile; the rest is the driver's
+            # For a kept connection that broke meanwhile; the rest is the driver's.
+            retry=Retry(NoBackoff(), 1),
             **options,
         )
         pool = client.connection_pool
