@@ -32,7 +32,8 @@ from sam2_operator.errors import KubernetesError
 from tests.cluster import binaries
 from tests.cluster.controlplane import ControlPlane, Ports
 from tests.cluster.processes import Processes
-from tests.controlplane.harness import running, tracker_manifest
+from tests.controlplane.agents import SERVING, running
+from tests.controlplane.harness import tracker_manifest
 from tests.controlplane.surroundings import REPOSITORY, apply_crd, redis_with_users
 from tests.cvat_standin.client import CVAT
 from tests.redis_server import RedisServer
@@ -42,20 +43,7 @@ NODE = "bench-node"
 BENCH = "operator-scale-bench"
 _THREADS = 8
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-_SPEECH = json.dumps(
-    {
-        "version": "0.1.0",
-        "phase": "Serving",
-        "ready": True,
-        "reason": "Serving",
-        "message": "The agent serves.",
-        "leaseHeld": True,
-        "leaseEpoch": 1,
-        "cvatAnsweredSecondsAgo": 0.5,
-        "redisAnsweredSecondsAgo": 0.5,
-        "modelFingerprint": "abc",
-    }
-).encode()
+_SPEECH = json.dumps(SERVING).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
 from tests.controlplane import account
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.controlplane.agents import SpeakingAgent, start_agent
+from tests.controlplane.harness import Namespace, Operator
 from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.fixtures import cvat
 from tests.samples import FULL, todays_seed
@@ -131,3 +132,16 @@ def agent() -> Iterator[Callable[[], SpeakingAgent]]:
             return stack.enter_context(SpeakingAgent(address))
 
         yield start
+
+
+@pytest.fixture
+def serving(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> SpeakingAgent:
+    """The agent of the tracker cars, which is ready."""
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    assert operator.settle(namespace.name).ready
+    return speaking

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
 from sam2_operator.errors import KubernetesError
-from tests.controlplane.harness import container_status, running
+from tests.controlplane.agents import container_status, running
 
 if TYPE_CHECKING:
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
 
 BROKEN_IMAGE = "broken"
 _LOOKS_EVERY_SECONDS = 0.05

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sam2_operator.adapters.kube.api import KubeApi
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
     from tests.cvat_standin.client import CVAT
     from tests.redis_server import RedisServer
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.controlplane.harness import container_status, running
-from tests.controlplane.test_life import start_agent
+from tests.controlplane.agents import container_status, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
+    from tests.controlplane.harness import Namespace, Operator
     from tests.cvat_standin.client import CVAT
 
 pytestmark = pytest.mark.controlplane
@@ -42,21 +40,16 @@ def test_transitions_are_events(annotation: CVAT, namespace: Namespace, operator
 
 
 def test_what_comes_and_goes_all_night_is_told_once_an_hour(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    operator.settle(namespace.name)
-    crashed = running(speaking.address, ready=False)
+    crashed = running(serving.address, ready=False)
     ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no"}}
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
     for restarts in range(1, CRASHES + 1):
         status = container_status(waiting, restarts=restarts, last=ended)
         namespace.pod_status({**crashed, "containerStatuses": [status]})
         operator.reconcile(namespace.name)
-        namespace.pod_status(running(speaking.address))
+        namespace.pod_status(running(serving.address))
         operator.reconcile(namespace.name)
     seen = reasons(namespace)
     assert seen.count("AgentCrashed") == 1
@@ -69,17 +62,12 @@ def test_what_comes_and_goes_all_night_is_told_once_an_hour(
 
 
 def test_whatever_an_agent_says_becomes_a_condition_and_an_event(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    assert operator.settle(namespace.name).ready
-    speaking.says(ready=False, reason="", message="")
+    serving.says(ready=False, reason="", message="")
     operator.reconcile(namespace.name)
     assert (namespace.condition("Ready")["status"], namespace.reason()) == ("False", "Unknown")
-    speaking.says(ready=False, reason="no such thing: " * 40, message="words " * 2000)
+    serving.says(ready=False, reason="no such thing: " * 40, message="words " * 2000)
     operator.reconcile(namespace.name)
     assert namespace.condition("Ready")["message"].endswith(" ...")
     assert all(re.fullmatch(r"[A-Za-z]\w{0,127}", reason) for reason in reasons(namespace))

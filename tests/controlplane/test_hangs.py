@@ -28,7 +28,8 @@ from sam2_operator.pace import Pace
 from sam2_operator.reconcile import Outcome
 from sam2_operator.settings import Settings
 from tests.controlplane import situations
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.controlplane.agents import SpeakingAgent
+from tests.controlplane.harness import Namespace, Operator
 from tests.controlplane.situations import Outcomes
 from tests.unit.operator.build import pod
 

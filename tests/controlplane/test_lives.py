@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sam2_operator.adapters.kube.api import KubeApi
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
     from tests.cvat_standin.client import CVAT
     from tests.redis_server import RedisServer
 

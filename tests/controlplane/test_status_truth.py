@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.controlplane import situations
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.controlplane.agents import SpeakingAgent
+from tests.controlplane.harness import Namespace, Operator
 from tests.controlplane.kubelet import BROKEN_IMAGE, Kubelet
 from tests.controlplane.operating import operating
 from tests.controlplane.recording import Recording

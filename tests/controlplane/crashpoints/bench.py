@@ -17,8 +17,8 @@ from tests.controlplane.crashpoints.scene import Scene
 
 if TYPE_CHECKING:
     from sam2_operator.adapters.kube.api import KubeApi
+    from tests.controlplane.agents import SpeakingAgent
     from tests.controlplane.crashpoints.verdict import Flaw
-    from tests.controlplane.harness import SpeakingAgent
     from tests.cvat_standin.client import CVAT
     from tests.redis_server import RedisServer
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
-from tests.controlplane.harness import running, tracker_manifest
+from tests.controlplane.agents import running
+from tests.controlplane.harness import tracker_manifest
 from tests.cvat_standin.client import CVAT, wait_for
 
 if TYPE_CHECKING:
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
 
 TRACKER = "cars"
 _AGENT, _POD = f"{TRACKER}-agent", f"{TRACKER}-agent-0"
