@@ -34,6 +34,8 @@ class Made:
     made_for: str | None
     """Uid of the tracker for which the operator asked for it; None for what people made."""
     listed_from: float
+    late: float = 0.0
+    """Seconds between its making and its being listed, at most."""
 
 
 @dataclass
@@ -60,6 +62,7 @@ class CVAT:
 
     def make(self, name: str, owner: int, *, made_for: str | None = None, **changes: Any) -> Made:
         """Make a function."""
+        late = self.rng.uniform(0, self.list_late)
         made = Made(
             id=next(self._ids),
             name=name,
@@ -67,7 +70,8 @@ class CVAT:
             shapes=tuple(changes.get("shapes", ("mask", "polygon", "rectangle"))),
             owner=owner,
             made_for=made_for,
-            listed_from=self.now() + self.rng.uniform(0, self.list_late),
+            listed_from=self.now() + late,
+            late=late,
         )
         self.functions[made.id] = self.ever[made.id] = made
         return made

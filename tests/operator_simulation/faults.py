@@ -133,11 +133,9 @@ class Faults:
     notices_lost: float
     """Share of the watch's notices that never arrive."""
 
-    @property
-    def decidable(self) -> bool:
-        """Whether CVAT lists what it makes well within the settle time after it was asked."""
-        late = self.list_late + (30.0 if "cvat" in self.families else 0.0)
-        return late < SETTLE - 10.0
+    def decidable(self, late: float) -> bool:
+        """Whether one listed so late after it was made is listed well in time after it was asked for."""
+        return late + (30.0 if "cvat" in self.families else 0.0) < SETTLE - 10.0
 
     def disasters(self) -> list[Disaster]:
         return [each for name in self.families for each in FAMILIES[name].disasters]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import math
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ DEADLINE = 600.0
 """Seconds after which a tracker that is deleted is let go."""
 INTERVAL = 120.0
 AGENT_INTERVAL = 15.0
+LANDS = 60.0
+"""What a process sent is done, or lost, after so many seconds at the latest."""
 MOST = 3
 """No more run at a time."""
 
@@ -140,12 +143,21 @@ class Operators:
     world: World
     running: list[Operator] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
-    lonely: bool = True
-    """Whether there was never more than one at a time."""
+    _several_until: float = -math.inf
+    """When more than one ran for the last time."""
 
     def start(self) -> None:
         self.running.append(Operator(self.world, f"operator-{next(self._numbers)}"))
-        self.lonely = self.lonely and len(self.running) == 1
+        self._note_number()
+
+    def was_alone(self, since: float) -> bool:
+        """Whether never more than one was at work since then, what they had sent before included."""
+        self._note_number()
+        return self._several_until + LANDS < since
+
+    def _note_number(self) -> None:
+        if len(self.running) > 1:
+            self._several_until = self.world.loop.time()
 
     def start_another(self) -> None:
         """Start one besides those that run, unless they are many."""
@@ -154,6 +166,7 @@ class Operators:
 
     def kill(self, process: Process) -> None:
         """Kill one; another is started some time later, unless one runs still."""
+        self._note_number()
         self.running = [each for each in self.running if each.process is not process]
         self.world.loop.kill(process)
         delay = self.world.rng.choice((1.0, 5.0, 30.0, 100.0))
@@ -169,6 +182,7 @@ class Operators:
 
     def keep_one(self) -> None:
         """End all but the last."""
+        self._note_number()
         for each in self.running[:-1]:
             self.world.loop.kill(each.process)
         self.running = self.running[-1:]

@@ -89,7 +89,7 @@ class Verdict:
             if other.made_for != uid or other.id in {*held, *told}:
                 continue
             # Listed too late, and of fields edited away by then: the status remembers the present ones only.
-            if self._world.witness.decidable or _fields(other) == _fields(made):
+            if self._world.witness.decidable(other) or _fields(other) == _fields(made):
                 yield Flaw("duplicates", f"{name} has functions {number} and {other.id}, which is not told")
         if told:
             yield Flaw(
@@ -165,16 +165,16 @@ class Verdict:
                 or self._is_retained(made.id)
             ):
                 continue
-            if not self._world.witness.decidable:
+            if not self._world.witness.decidable(made):
                 continue  # CVAT may have listed it only when its tracker was gone
             yield Flaw("orphans", f"function {made.id} was made for {made.made_for}, which is gone")
         for uid in set(self._world.witness.uids) - excused:
             # One that slept while another ended the tracker may make its user again, which has no keys then,
             # unless it makes the agent again as well, too late to know: that one may serve until Kubernetes
             # collects it, which takes less than its keys take to expire.
-            lonely, revived = self._world.operators.lonely, uid in self._world.witness.revived
-            user = lonely and state_user(uid) in self._world.redis.users
-            keys = (lonely or not revived) and key_prefix(uid) in self._world.redis.keys
+            alone, revived = self._world.witness.was_alone(uid), uid in self._world.witness.revived
+            user = alone and state_user(uid) in self._world.redis.users
+            keys = (alone or not revived) and key_prefix(uid) in self._world.redis.keys
             if user or keys:
                 yield Flaw("orphans", f"Redis still has users or keys of {uid}")
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tests.operator_simulation.cvat import Made
     from tests.operator_simulation.world import World
 
+RECENT = 300.0
+"""Seconds for which what a second operator did may show."""
+
 Kind = Literal["duplicates", "orphans", "hangs"]
 
 
@@ -32,9 +35,10 @@ class Witness:
         self.flaws: list[Flaw] = []
         self.uids: dict[str, Manifest] = {}
         """Every tracker there ever was, by uid, as it last was."""
+        self._made_at: dict[str, float] = {}
         self.forced: set[str] = set()
         """Uids of trackers whose finalizer people removed."""
-        self.decidable = world.network.faults.decidable
+        self._faults = world.network.faults
         self.left_behind: set[str] = set()
         """Uids of trackers of which the operator said that something was left."""
         self.revived: set[str] = set()
@@ -48,6 +52,14 @@ class Witness:
         self._world.trace.note("witness", what)
         self.flaws.append(Flaw(kind, what))
 
+    def decidable(self, made: Made) -> bool:
+        """Whether CVAT listed a function in time for the operator to know what came of its request."""
+        return self._faults.decidable(made.late)
+
+    def was_alone(self, uid: str) -> bool:
+        """Whether only one operator at a time ever worked for a tracker."""
+        return self._world.operators.was_alone(self._made_at[uid])
+
     def notice(self, plural: str, live: Manifest) -> None:
         """Something in Kubernetes changed."""
         if plural == "pods":
@@ -58,6 +70,7 @@ class Witness:
         if plural == "sam2trackers":
             before = self.uids.get(live["metadata"]["uid"], {}).get("status", {})
             self.uids[live["metadata"]["uid"]] = live
+            self._made_at.setdefault(live["metadata"]["uid"], self._world.loop.time())
             if live.get("status", {}) != before:
                 self._status_written(live, before)
 
@@ -73,7 +86,7 @@ class Witness:
         retained = ending["spec"].get("function", {}).get("deletionPolicy") == "Retain"
         if _is_going(ending) and retained and ending.get("status", {}).get("functionID") == made.id:
             self.complain("orphans", f"{tracker} deleted function {made.id}, which is to be retained")
-        if self._world.operators.lonely:
+        if self._alone_of_late():
             for pod in self._world.store.all("pods"):
                 if setting(pod["spec"], "FUNCTION_ID") == str(made.id) and not _is_going(pod):
                     self.complain("hangs", f"function {made.id} was deleted under its agent")
@@ -92,13 +105,14 @@ class Witness:
                 self.complain("hangs", f"{name}: the condition {each} at generation {generation}")
             same = each["status"] == earlier.get(kind, {}).get("status")
             moved = each["lastTransitionTime"] != earlier.get(kind, each)["lastTransitionTime"]
-            if same and moved and self._world.operators.lonely:
+            if same and moved and self._alone_of_late():
                 self.complain("hangs", f"{name}: {kind} was {each['status']} before its transition")
         ready = conditions.get("Ready", {})
         if ready.get("status") == "True" and ready["observedGeneration"] == generation == told:
             self._ready_told(name, live)
-        if status.get("duplicateFunctionIDs") and self.decidable and self._world.operators.lonely:
-            self.complain("duplicates", f"{name} asked CVAT twice: {status['duplicateFunctionIDs']}")
+        uid, duplicates = metadata["uid"], status.get("duplicateFunctionIDs")
+        if duplicates and self.was_alone(uid) and self._all_decidable(uid):
+            self.complain("duplicates", f"{name} asked CVAT twice: {duplicates}")
         self._function_told(name, live, before)
 
     def _ready_told(self, name: str, live: Manifest) -> None:
@@ -118,7 +132,7 @@ class Witness:
         pod = self._pods.get((metadata["namespace"], f"{metadata['name']}-agent-0"))
         if pod is None:
             self.complain("hangs", f"{name} is Ready and never had a pod")
-        elif self._world.loop.time() - self.edited_by_hand > 120.0 and self._world.operators.lonely:
+        elif self._world.loop.time() - self.edited_by_hand > 120.0 and self._alone_of_late():
             self._check_pod(name, live, pod)
 
     def _check_pod(self, name: str, live: Manifest, pod: Manifest) -> None:
@@ -144,6 +158,12 @@ class Witness:
             self.complain("orphans", f"{name} took function {number}, which people made")
         elif made.made_for != uid and self._holds(made.made_for, number):
             self.complain("duplicates", f"{name} took function {number} of {made.made_for}")
+
+    def _alone_of_late(self) -> bool:
+        return self._world.operators.was_alone(self._world.loop.time() - RECENT)
+
+    def _all_decidable(self, uid: str) -> bool:
+        return all(self.decidable(each) for each in self._world.cvat.ever.values() if each.made_for == uid)
 
     def _holds(self, uid: str, number: int) -> bool:
         """Whether a tracker has the function that was made for it; one that lost it is made another."""
