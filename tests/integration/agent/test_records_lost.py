@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sam2_agent.adapters.clock import BootClock
 from sam2_agent.core import state
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.state import Steps
@@ -17,6 +16,7 @@ from tests.integration.agent.conftest import LENGTH, World, drawn_shapes
 from tests.integration.agent.faults import (
     FRAME,
     PATIENT,
+    Laborious,
     at,
     judged,
     keys,
@@ -95,16 +95,6 @@ def test_redis_away_too_long_is_told_to_the_annotator(world: World, seconds: flo
         world.run(**again)
     world.redis.start()
     assert world.run(**again)["shapes"]
-
-
-class Laborious(BootClock):
-    """The time of an agent that takes a second for each step of each object."""
-
-    def __init__(self, tracker: ToyTracker) -> None:
-        self._tracker = tracker
-
-    def now(self) -> float:
-        return super().now() + self._tracker.steps
 
 
 def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world: World) -> None:
