@@ -1,4 +1,4 @@
-"""Carries out what `core.registration` decides: the only place that makes and deletes functions in CVAT."""
+"""Carries out what `core.registration` decides; `maker` makes functions in CVAT, `surplus` deletes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sam2_operator.claims import Claims
 from sam2_operator.core import naming
-from sam2_operator.core.conditions import withdrawn
 from sam2_operator.core.functions import (
     Abandon,
     Adopt,
@@ -20,25 +19,23 @@ from sam2_operator.core.functions import (
     Stop,
     Surroundings,
     View,
-    candidates,
-    fields_of,
 )
 from sam2_operator.core.locks import KeyedLocks
 from sam2_operator.core.observed import Function, Problem
-from sam2_operator.core.registration import decide, registered, target_id
-from sam2_operator.core.settlement import SETTLE
+from sam2_operator.core.registration import decide, target_id
 from sam2_operator.errors import (
     ConflictError,
     CvatError,
-    CvatUnreachableError,
     NotFoundError,
     OthersFirstError,
     RateLimitedError,
 )
-from sam2_operator.surplus import Surplus, delete_function
+from sam2_operator.maker import FunctionMaker
+from sam2_operator.status_writer import StatusWriter
+from sam2_operator.surplus import Surplus
 
 if TYPE_CHECKING:
-    from sam2_operator.api.status import Registration, TrackerStatus
+    from sam2_operator.api.status import TrackerStatus
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
     from sam2_operator.core.ports import Clock, CvatSession, Kubernetes, Metrics
@@ -95,12 +92,13 @@ class Registrar:
                     around = self._look_around(session)
                     continue
                 if isinstance(decision, Register):
-                    tracker = self._register(tracker, session, decision.intent)
+                    maker = FunctionMaker(self._status, self._claims, self.locks, self.metrics)
+                    tracker = maker.make(tracker, session, decision.intent)
                 elif isinstance(decision, Adopt):
                     tracker = self._adopt(tracker, decision)
                 elif isinstance(decision, Abandon):
                     log.info("%s: %s", tracker.key, decision.why)
-                    tracker = self._write(tracker, self._unready(tracker, decision.status))
+                    tracker = self._status.write_unready(tracker, decision.status)
                 elif isinstance(decision, Keep):
                     return Registered(tracker, function=decision.function)
                 else:
@@ -155,99 +153,11 @@ class Registrar:
             if function_id in self.ledger.claimed(tracker):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             log.info("%s: %s", tracker.key, decision.why)
-            return self._write(tracker, self._unready(tracker, decision.status))
+            return self._status.write_unready(tracker, decision.status)
 
-    def _register(self, tracker: Tracker, session: CvatSession, intent: Registration) -> Tracker:
-        """Write the intent, POST, write the id."""
-        now = self.clock.now()
-        with self.locks.held(f"{tracker.spec.cvat.url.rstrip('/')} {intent.name}"):
-            rivals = self.ledger.rivals(tracker)
-            if any(each.registration.name == intent.name and each.is_in_flight(now) for each in rivals):
-                raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
-            previous = tracker.status.registration
-            started = self.clock.monotonic()
-            status = tracker.status.model_copy(update={"registration": intent})
-            pending = self._write(tracker, self._unready(tracker, status))
-            if self.clock.monotonic() - started > SETTLE.total_seconds() / 2:
-                # Whoever found the intent meanwhile may be about to decide that nothing came of it.
-                raise ConflictError(
-                    f"{tracker.key}: writing the intent took too long; it is looked at again."
-                )
-            try:
-                function_id = session.register(fields_of(intent))
-            except CvatUnreachableError:
-                raise  # it may have been made: the intent stays
-            except CvatError:
-                self._write(pending, pending.status.model_copy(update={"registration": previous}))
-                raise
-            log.info("%s: registered function %d in CVAT", tracker.key, function_id)
-            self.metrics.registered()
-            recorded = self._record(pending, session, intent, function_id)
-        return self._note_duplicates(recorded, session, intent, function_id)
-
-    def _record(
-        self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
-    ) -> Tracker:
-        """Write the id in place of the intent, also when others changed the tracker meanwhile."""
-        while True:
-            try:
-                return self._write(tracker, registered(tracker.status, intent, function_id))
-            except ConflictError:
-                fresh = self.kube.tracker(tracker.metadata.namespace, tracker.metadata.name)
-                same = fresh is not None and fresh.metadata.uid == tracker.metadata.uid
-                if fresh is not None and same and fresh.status.function_id == function_id:
-                    return fresh  # another operator found it first, or this one's answer was lost on its way
-                if fresh is None or not same:
-                    self._give_back(tracker, session, function_id)
-                    raise
-                if fresh.status.registration != intent:
-                    # Taken over by another operator; by CVAT's own answer this function is ours, too.
-                    return self._record_surplus(fresh, function_id)
-                tracker = fresh
-
-    def _record_surplus(self, tracker: Tracker, function_id: int) -> Tracker:
-        """Write down a function that came too late, to be deleted.
-
-        Raises:
-            ConflictError: always; what is to be done next is decided anew.
-        """
-        if function_id not in tracker.status.obsolete_function_ids:
-            obsolete = [*tracker.status.obsolete_function_ids, function_id]
-            self._write(tracker, tracker.status.model_copy(update={"obsolete_function_ids": obsolete}))
-        raise ConflictError(f"{tracker.key}: another operator took over; it is looked at again.")
-
-    def _give_back(self, tracker: Tracker, session: CvatSession, function_id: int) -> None:
-        """Delete what was made for a tracker that is gone meanwhile: CVAT itself said whose it is."""
-        try:
-            delete_function(session, function_id, None)
-        except CvatError as error:
-            self.metrics.left_behind()
-            message = "%s: it is gone, but not function %d in CVAT, delete it by hand: %s"
-            log.warning(message, tracker.key, function_id, error)
-
-    def _note_duplicates(
-        self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
-    ) -> Tracker:
-        """Look once more: something between us and CVAT may have repeated the POST."""
-        listing, own = session.functions(), {function_id, *tracker.status.obsolete_function_ids}
-        if not candidates(intent, listing, own):
-            return tracker  # as usual: nothing for which to ask what all other trackers hold
-        others = self._claims.of_others(tracker, fresh=True)
-        found = [each.id for each in candidates(intent, listing, {*own, *others})]
-        duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
-        if duplicates == tracker.status.duplicate_function_ids:
-            return tracker
-        return self._write(tracker, tracker.status.model_copy(update={"duplicate_function_ids": duplicates}))
-
-    def _unready(self, tracker: Tracker, status: TrackerStatus) -> TrackerStatus:
-        """Take back that the tracker is ready: its agent does not serve the function that it will have."""
-        told = withdrawn(status.conditions, tracker.metadata.generation, self.clock.now())
-        return status.model_copy(update={"conditions": told})
-
-    def _write(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
-        written = self.kube.write_status(tracker, status)
-        self.ledger.note(written)
-        return written
+    @property
+    def _status(self) -> StatusWriter:
+        return StatusWriter(self.kube, self.ledger, self.clock)
 
 
 def desired(tracker: Tracker) -> Fields:

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
 from sam2_operator.adapters.kube.contention import insist, retold
-from sam2_operator.adapters.kube.pod import event_from, pod_from
+from sam2_operator.adapters.kube.events import EventRecorder, Told
+from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
-from sam2_operator.core.timestamps import text
-from sam2_operator.errors import ConflictError, KubernetesError, NamespaceTerminatingError
+from sam2_operator.errors import ConflictError, KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,6 @@ _PATHS: Mapping[str, str] = {
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
 TRACKERS = f"/apis/{GROUP}/{VERSION}"
-_MAX_EVENT = 1024
 
 
 class UnreadableTrackerError(KubernetesError):
@@ -122,17 +121,8 @@ class Kube:
         return self.tracker(tracker.metadata.namespace, tracker.metadata.name)
 
     def is_terminating(self, namespace: str) -> bool:
-        """Whether a namespace is being deleted; found by a trial: the operator may not read Namespaces."""
-        about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
-        try:
-            self._event(
-                namespace, namespace, about, warning=False, reason="LeftBehind", message="", trial=True
-            )
-        except (NamespaceTerminatingError, NotFoundError):
-            return True
-        except KubernetesError:
-            return False
-        return False
+        """Whether a namespace is being deleted."""
+        return self._recorder.is_terminating(namespace)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read an object."""
@@ -175,9 +165,7 @@ class Kube:
 
     def events(self, namespace: str, kind: str, name: str) -> tuple[Event, ...]:
         """Give what was told of late about an object, and about others that had its name before."""
-        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-        found = self.api.pages(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)
-        return tuple(event_from(each) for each in found)
+        return self._recorder.told(namespace, kind, name)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Give a Secret's data."""
@@ -193,54 +181,19 @@ class Kube:
         self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
     ) -> None:
         """Tell about a transition; a lasting one on the Namespace, if that goes away with the tracker."""
-        namespace = tracker.metadata.namespace
         about = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "name": tracker.metadata.name,
-            "namespace": namespace,
+            "namespace": tracker.metadata.namespace,
             "uid": tracker.metadata.uid,
         }
-        try:
-            self._event(
-                namespace, tracker.metadata.name, about, warning=warning, reason=reason, message=message
-            )
-        except NamespaceTerminatingError:
-            if not lasting or self.namespaces:
-                return  # an operator of single namespaces may write nowhere else
-            about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
-            told = f"SAM2Tracker {tracker.metadata.name}: {message}"
-            self._event("default", namespace, about, warning=warning, reason=reason, message=told)
+        elsewhere = lasting and not self.namespaces  # one of single namespaces may write nowhere else
+        self._recorder.tell(Told(about, warning, reason, message), elsewhere=elsewhere)
 
-    def _event(
-        self,
-        namespace: str,
-        name: str,
-        about: Mapping[str, str],
-        *,
-        warning: bool,
-        reason: str,
-        message: str,
-        trial: bool = False,
-    ) -> None:
-        now = text(self.clock.now())
-        body: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": about,
-            "type": "Warning" if warning else "Normal",
-            "reason": reason,
-            "message": message[:_MAX_EVENT],
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "reportingInstance": self.instance,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        query = {"dryRun": "All"} if trial else {}
-        self.api.call("POST", f"/api/v1/namespaces/{namespace}/events", query=query, body=body)
+    @property
+    def _recorder(self) -> EventRecorder:
+        return EventRecorder(self.api, self.clock, self.instance)
 
     def _delete(self, path: str, uid: str, **options: Any) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
