@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.controlplane.admission import forbidden
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
 
@@ -16,43 +17,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.controlplane
 
 
-def forbidding(name: str, namespace: str, sentence: str) -> list[dict[str, Any]]:
-    """An admission policy against StatefulSets in a namespace, and its binding."""
-    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
-    rule = {
-        "apiGroups": ["apps"],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE"],
-        "resources": ["statefulsets"],
-    }
-    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-    policy = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": "false", "message": sentence}],
-    }
-    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": here}
-    return [
-        {**api, "kind": "ValidatingAdmissionPolicy", "spec": policy},
-        {**api, "kind": "ValidatingAdmissionPolicyBinding", "spec": binding},
-    ]
-
-
-def is_enforced(namespace: Namespace) -> bool:
-    """Whether the API server knows the policy by now."""
+def probe(namespace: str) -> dict[str, Any]:
+    """A StatefulSet."""
     labels = {"app": "probe"}
     pod = {"containers": [{"name": "probe", "image": "probe"}]}
-    probe = {
+    return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": {"name": "probe", "namespace": namespace.name},
+        "metadata": {"name": "probe", "namespace": namespace},
         "spec": {
             "serviceName": "probe",
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
-    done = namespace.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=json.dumps(probe))
-    return "ValidatingAdmissionPolicy" in done.stderr
 
 
 def test_without_credentials(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
@@ -240,19 +218,13 @@ def test_a_foreign_object_of_the_same_name_is_left_alone(
 def test_what_only_the_api_server_knows_to_be_impossible(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:
-    policy, sentence = f"no-stateful-sets-{namespace.name}", "Ask the platform team before you run models."
-    namespace.kubectl.apply(*forbidding(policy, namespace.name, sentence))
-    try:
-        wait_for(lambda: is_enforced(namespace), "the policy to be enforced", within=60)
+    sentence = "Ask the platform team before you run models."
+    with forbidden(namespace, "statefulsets", sentence, probe(namespace.name)):
         namespace.apply_tracker(annotation.url)
         operator.settle(namespace.name)
         told = namespace.condition("AgentAvailable")
         assert told["reason"] == "Refused"
         assert sentence in told["message"]
-    finally:
-        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
-            namespace.kubectl("delete", kind, policy)
-    wait_for(lambda: not is_enforced(namespace), "the policy to be gone", within=60)
     operator.settle(namespace.name)
     assert namespace.condition("AgentAvailable")["reason"] != "Refused"
 

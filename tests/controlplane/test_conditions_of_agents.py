@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.controlplane.agents import SpeakingAgent, container_status, running
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
-
-if TYPE_CHECKING:
-    pass
-
 
 pytestmark = pytest.mark.controlplane
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.controlplane.admission import forbidden
 from tests.controlplane.agents import container_status, running
 
 if TYPE_CHECKING:
@@ -59,6 +60,43 @@ def test_what_comes_and_goes_all_night_is_told_once_an_hour(
     namespace.pod_status({**crashed, "containerStatuses": [container_status(waiting, last=ended)]})
     operator.reconcile(namespace.name)
     assert reasons(namespace).count("AgentCrashed") == 2
+
+
+def test_an_agent_that_crashes_whenever_it_starts_has_one_reason_all_the_time(
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
+) -> None:
+    serving.says(ready=False, reason="LoadingModel", message="...")
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    begun = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    crashed, seen = running(serving.address, ready=False), []
+    for state in (waiting, begun, waiting, begun):
+        status = container_status(state, restarts=1, last=ended)
+        namespace.pod_status({**crashed, "containerStatuses": [status]})
+        operator.reconcile(namespace.name)
+        seen.append((namespace.reason(), namespace.condition("Ready")["lastTransitionTime"]))
+    assert set(seen) == {("AgentCrashed", seen[0][1])}
+
+
+def test_what_could_not_be_told_is_told_the_next_time(
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
+) -> None:
+    probe = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "probe", "namespace": namespace.name},
+        "involvedObject": {"namespace": namespace.name},
+    }
+    with forbidden(namespace, "events", "No events here.", probe):
+        serving.says(ready=False, reason="AccessDenied", message="No.")
+        operator.reconcile(namespace.name)
+        assert namespace.reason() == "AccessDenied"
+        assert "AccessDenied" not in reasons(namespace)
+    serving.says(ready=True, reason="Serving", message="The agent serves.")
+    operator.reconcile(namespace.name)
+    serving.says(ready=False, reason="AccessDenied", message="No.")
+    operator.reconcile(namespace.name)
+    assert reasons(namespace).count("AccessDenied") == 1
 
 
 def test_whatever_an_agent_says_becomes_a_condition_and_an_event(
