@@ -18,7 +18,7 @@ unexport KUBECONFIG
 
 STEP = @hack/step.sh
 
-.PHONY: help setup lint format generate lock test test-fast test-full demo bench images cluster-up cluster-down
+.PHONY: help setup lint format generate lock test test-fast test-full demo bench bench-operator images cluster-up cluster-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -62,3 +62,6 @@ cluster-down: ## end that cluster; leaves nothing running or mounted
 
 bench: setup ## agent time over bare model time, side by side in one run
 	@OMP_WAIT_POLICY=passive python -m benchmarks.frame_time
+
+bench-operator: setup ## what 10, 100 and 1,000 trackers cost the operator, the API server and CVAT: about 25 minutes
+	@python -m benchmarks.operator_scale

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,10 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import redis
 
-START_SECONDS = 20.0
+from tests.ports import free_port
 
-PORTS = range(12_000, 32_000)
-"""Below those that Linux gives to outgoing connections."""
+START_SECONDS = 20.0
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0")
 """Options of a server whose data survive a crash, but for its last second."""
@@ -109,18 +106,6 @@ def redis_server() -> Iterator[RedisServer]:
             yield server
         finally:
             server.kill()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, and that no connection is given by chance while a server is down."""
-    while True:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def _command_ends(data: bytes) -> list[int]:

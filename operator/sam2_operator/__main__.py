@@ -29,7 +29,7 @@ from sam2_operator.watches import Watches
 log = logging.getLogger("sam2_operator")
 
 EXIT_USAGE = 64
-_END_SECONDS = 15.0
+_END_SECONDS = 10.0
 """How long reconciles that run may take to end: with all the rest less than the 30 of a pod."""
 _THREADS_SECONDS = 2.0
 
@@ -125,12 +125,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _leave_threads_behind() -> None:
     """Exit although a thread still waits for somebody: it may be interrupted anywhere, as by a crash."""
-    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    main, threads = threading.main_thread(), threading.enumerate()
+    others = [each for each in threads if each is not main and not each.daemon]
     deadline = time.monotonic() + _THREADS_SECONDS
     for each in others:
         each.join(max(0.0, deadline - time.monotonic()))
-    if any(each.is_alive() for each in others):
-        log.info("what still runs is left to the next operator")
+    if running := [each.name for each in others if each.is_alive()]:
+        log.info("left to the next operator: what still runs in %s", ", ".join(running))
         logging.shutdown()
         os._exit(0)
 

@@ -73,7 +73,7 @@ def delete_trackers(api: KubeApi, namespaces: Sequence[str], seconds: float) -> 
             names = ", ".join(map(_name, left))
             sys.stderr.write(
                 f"Still there after {seconds:g} s: {names}. kubectl describe s2t tells why; where no "
-                "operator runs, nobody deletes them: uninstall with --no-hooks, then remove their finalizers.\n"
+                "operator runs, nobody deletes them: uninstall with --no-hooks and remove their finalizers.\n"
             )
             return 1
         time.sleep(_POLL_SECONDS)

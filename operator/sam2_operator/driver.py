@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -96,6 +97,11 @@ class Driver:
         outcomes = [tracked.outcome for tracked in self._tracked.values()]
         return len(outcomes), sum(outcome is not None and outcome.ready for outcome in outcomes)
 
+    def reasons(self) -> Counter[str]:
+        """Give how many trackers are not ready for which reason."""
+        outcomes = [tracked.outcome for tracked in self._tracked.values()]
+        return Counter(each.reason for each in outcomes if each is not None and not each.ready)
+
     def waiting(self) -> int:
         """Give how many trackers wait for a worker."""
         return len(self._queue)
@@ -126,6 +132,9 @@ class Driver:
                     self.wake(namespace, name)
         except KubernetesError as error:
             return f"The trackers cannot be listed: {error}"
+        except Exception as error:
+            log.exception("listing the trackers failed")
+            return f"The trackers cannot be listed: {type(error).__name__}."
         return None
 
     async def _work(self) -> None:
@@ -145,7 +154,8 @@ class Driver:
         if tracked is None:
             return  # woken before it was found to be gone
         pod = tracked.pod_to_ask(loop.time())
-        if pod is None or not await self._in_thread(f"asking {pod.name}", self.serves, pod):
+        asking = f"asking the agent of {'/'.join(key)}"
+        if pod is None or not await self._in_thread(asking, self.serves, pod):
             tracked.begin(loop.time(), self.pace)
             outcome = await self._reconciled(key, tracked)
             if outcome is not None and not outcome.exists and not tracked.woken:

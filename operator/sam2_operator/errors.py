@@ -41,6 +41,10 @@ class NotAskedError(CvatError):
     reason = "CVATUnreachable"
 
 
+class OthersFirstError(NotAskedError):
+    """CVAT answers, but slowly, and others are answered first: nothing is known to be wrong."""
+
+
 class CredentialsRefusedError(CvatError):
     """CVAT does not know the credentials (401)."""
 

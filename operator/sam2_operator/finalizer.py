@@ -10,7 +10,7 @@ again because the namespace takes nothing new, there is nothing to wait for.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -83,18 +83,22 @@ class Finalizer:
         if left:
             self._give_up(tracker, left)
         self.kube.set_finalizer(tracker, present=False)
-        for memory in (self.access, self.deadlines, self.reporter.told):
-            memory.forget(tracker.metadata.uid)
+        self.forget(tracker.metadata.uid)
         self.ledger.forget(tracker.key)
         log.info("%s: ended", tracker.key)
         return None
 
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered of a tracker that has ended, its credentials among it."""
+        for memory in (self.access, self.deadlines, self.reporter.told):
+            memory.forget(uid)
+
     def _read(self, tracker: Tracker) -> Sources:
-        """Read what the tracker refers to; that the API server does not show it must not hold the tracker."""
+        """Read what the tracker refers to; that it cannot be read must not hold the tracker."""
         try:
             return self.sources.read(tracker)
-        except OperatorError as error:
-            problem = Problem(error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - the end must come
+            problem = _problem(tracker, error)
             return Sources(problem, problem)
 
     def _is_vain(self, tracker: Tracker, problem: Problem) -> bool:
@@ -181,7 +185,7 @@ class Finalizer:
 def _tried(
     step: Callable[[Tracker, Sources], Problem | None], tracker: Tracker, sources: Sources
 ) -> Problem | None:
-    """Take a step; where the API server stands in its way, others may still be possible.
+    """Take a step; whatever stands in its way, a fault of ours too, others may still be possible.
 
     Raises:
         ConflictError: somebody changed something in between; begin again.
@@ -190,8 +194,16 @@ def _tried(
         return step(tracker, sources)
     except ConflictError:
         raise
-    except OperatorError as error:
-        return Problem("Deleting", str(error))
+    except Exception as error:  # noqa: BLE001 - the end must come
+        return replace(_problem(tracker, error), reason="Deleting")
+
+
+def _problem(tracker: Tracker, error: Exception) -> Problem:
+    """Say what went wrong; of what nobody foresaw only the kind, for its words may hold anything."""
+    if isinstance(error, OperatorError):
+        return Problem(error.reason, str(error))
+    log.error("%s: its end met a fault of the operator", tracker.key, exc_info=error)
+    return Problem("InternalError", f"The operator met a fault ({type(error).__name__}); see its log.")
 
 
 def _undeleted(tracker: Tracker, problem: Problem, *, reason: str = "Deleting") -> Problem:

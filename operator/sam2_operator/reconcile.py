@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core import naming, pod_events
 from sam2_operator.core.applied import AppliedMemory
-from sam2_operator.core.conditions import agent_finding, function_finding, ready_finding, state_finding
+from sam2_operator.core.conditions import (
+    agent_finding,
+    function_finding,
+    ready_finding,
+    state_finding,
+    word,
+)
 from sam2_operator.core.explain import explain
-from sam2_operator.core.observed import Event, Manifest, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.observed import Event, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.registration import is_right
-from sam2_operator.core.workload import RESTART_ANNOTATION
+from sam2_operator.core.workload import restart_digest, serves
 from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
 from sam2_operator.registrar import Registered, Registrar, desired, problem_of
 
@@ -42,6 +48,8 @@ class Outcome:
 
     exists: bool
     ready: bool = False
+    reason: str = "Unknown"
+    """Why it is ready, or not: the reason of its condition Ready."""
     pod: Pod | None = None
     """The agent's pod, to be asked again before the next reconcile."""
     retry_seconds: float | None = None
@@ -75,14 +83,14 @@ class Reconciler:
         tracker = self.kube.tracker(namespace, name)
         if tracker is None:
             self.applied.forget(f"{namespace}/{name}")
-            self.registrar.ledger.forget(f"{namespace}/{name}")
+            self._forget_ended(self.registrar.ledger.forget(f"{namespace}/{name}"))
             return Outcome(exists=False)
         if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
             return Outcome(exists=False)  # all is done; others still hold it
-        self.registrar.ledger.note(tracker)
+        self._forget_ended(self.registrar.ledger.note(tracker))
         if tracker.metadata.deletion_timestamp is not None:
             retry = self.finalizer.finalize(tracker)
-            return Outcome(exists=retry is not None, retry_seconds=retry)
+            return Outcome(exists=retry is not None, reason="Deleting", retry_seconds=retry)
         if FINALIZER not in tracker.metadata.finalizers:
             tracker = self.kube.set_finalizer(tracker, present=True) or tracker
 
@@ -109,7 +117,8 @@ class Reconciler:
         ready = ready_finding(function, state, agent, suspended=suspended)
         self.reporter.report(tracker, status, (ready, function, state, agent), pod)
         retry = registered.problem.retry_after if registered.problem is not None else None
-        return Outcome(exists=True, ready=ready.status == "True", pod=pod, retry_seconds=retry)
+        is_ready = ready.status == "True"
+        return Outcome(exists=True, ready=is_ready, reason=word(ready.reason), pod=pod, retry_seconds=retry)
 
     # Observe
 
@@ -137,7 +146,7 @@ class Reconciler:
         return Wishes(
             function_id=tracker.status.function_id,
             state_url=state.url if managed and isinstance(state, StateAccess) else None,
-            restart_digest=sources.restart_digest or _present_digest(children.workload.stateful_set),
+            restart_digest=sources.restart_digest or restart_digest(children.workload.stateful_set),
             defaults=self.defaults,
             shared_cache=self._cache_is_shared(tracker),
         )
@@ -216,6 +225,11 @@ class Reconciler:
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
         return True
 
+    def _forget_ended(self, tracker: Tracker | None) -> None:
+        if tracker is not None:  # ended by force or by another operator, while this one made the user again
+            self.finalizer.forget(tracker.metadata.uid)
+            self._forget_user(tracker)
+
     def _forget_user(self, tracker: Tracker) -> bool:
         """Delete the user of Redis that the Secret is for; until that is done, the Secret stays."""
         try:
@@ -228,18 +242,10 @@ class Reconciler:
     def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:
         """Delete functions that were replaced, once no agent serves them any more."""
         status = registered.tracker.status
-        if workload.pod is not None and not workload.current:
+        if workload.pod is not None and not (workload.current and serves(workload, status.function_id)):
             return status
         contested = status.function is not None and status.function.attempts > 1
         has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids
         if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):
             return status
         return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))
-
-
-def _present_digest(stateful_set: Manifest | None) -> str:
-    """Give the digest that the pod has now: while a Secret cannot be read, nothing is restarted."""
-    if stateful_set is None:
-        return ""
-    annotations = stateful_set["spec"]["template"]["metadata"].get("annotations", {})
-    return str(annotations.get(RESTART_ANNOTATION, ""))

@@ -49,6 +49,11 @@ class Told:
             told[reason] = now
             return True
 
+    def unsay(self, uid: str, reason: str) -> None:
+        """Take back that an event tells it: none could be made."""
+        with self._lock:
+            self._at.get(uid, {}).pop(reason, None)
+
     def forget(self, uid: str) -> None:
         """Drop what is known about a tracker."""
         with self._lock:
@@ -99,6 +104,7 @@ class Reporter:
         try:
             self.kube.event(tracker, warning=warning, reason=reason, message=message, lasting=lasting)
         except KubernetesError as error:
+            self.told.unsay(tracker.metadata.uid, reason)
             log.warning("%s: the event %s could not be made: %s", tracker.key, reason, error)
         return True
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_operator.core.functions import candidates
 from sam2_operator.core.observed import Problem
-from sam2_operator.core.registration import SETTLE
-from sam2_operator.core.timestamps import parse
-from sam2_operator.errors import NotFoundError
-from sam2_operator.registrar import delete_function
+from sam2_operator.core.settlement import Evidence, Made, Several, Unsettled, settle
+from sam2_operator.surplus import delete_function
 
 if TYPE_CHECKING:
     from sam2_operator.api.status import Registration
     from sam2_operator.api.tracker import Tracker
-    from sam2_operator.core.ledger import Ledger
+    from sam2_operator.claims import Claims
     from sam2_operator.core.ports import Clock, CvatSession
 
 
@@ -24,7 +21,7 @@ class Retirement:
     """Deletes what can be proven to be the tracker's, and nothing else."""
 
     clock: Clock
-    ledger: Ledger
+    claims: Claims
 
     def has_work(self, tracker: Tracker) -> bool:
         """Whether CVAT needs to be asked at all."""
@@ -36,29 +33,35 @@ class Retirement:
         Raises:
             CvatError: CVAT does not do it.
         """
+        record = tracker.status.function
         for function_id in owned_functions(tracker):
-            problem = _delete(tracker, session, function_id)
-            if problem is not None:
-                return problem
+            if self.claims.serve(tracker, function_id):
+                continue  # it lost a contest for it
+            delete_function(session, function_id, record.user_id if record is not None else None)
         pending = tracker.status.registration
         return None if pending is None else self._settle(tracker, session, pending)
 
     def _settle(self, tracker: Tracker, session: CvatSession, pending: Registration) -> Problem | None:
         """Delete the function of an interrupted registration, or wait until there is surely none."""
-        found = candidates(pending, session.functions(), self.ledger.claimed(tracker))
-        if len(found) == 1:
-            delete_function(session, found[0].id)
+        user, listing = session.user(), session.functions()
+        if user.id != pending.user_id:
+            return Problem("OtherAccount", f"{user.username} cannot see what {pending.username} began.")
+        others = self.claims.of_others(tracker)
+        evidence = Evidence(listing, others, self.claims.ledger.rivals(tracker))
+        settled = settle(tracker.key, pending, evidence, self.clock.now())
+        if isinstance(settled, Made):
+            delete_function(session, settled.function.id, user.id)
             return None
-        if found:
-            ids = ", ".join(str(function.id) for function in found)
+        if isinstance(settled, Several):
+            ids = ", ".join(str(function.id) for function in settled.functions)
             return Problem(
                 "SeveralFunctions",
                 f"one of the functions {ids} is the tracker's, and none can be proven to be.",
             )
-        left = SETTLE - (self.clock.now() - parse(pending.since))
-        if left.total_seconds() <= 0:
-            return None
-        return Problem("Settling", "a registration was interrupted, and CVAT may yet show what came of it.")
+        if isinstance(settled, Unsettled):
+            message = "a registration was interrupted, and CVAT may yet show what came of it."
+            return Problem("Settling", message)
+        return None
 
 
 def owned_functions(tracker: Tracker) -> list[int]:
@@ -69,13 +72,3 @@ def owned_functions(tracker: Tracker) -> list[int]:
     if status.function_id is not None and not adopted and wanted.deletion_policy == "Delete":
         ids.append(status.function_id)
     return [each for each in ids if each != wanted.id]
-
-
-def _delete(tracker: Tracker, session: CvatSession, function_id: int) -> Problem | None:
-    try:
-        session.delete(function_id)
-    except NotFoundError:
-        user, record = session.user(), tracker.status.function
-        if record is not None and record.user_id != user.id:
-            return Problem("OtherAccount", f"{user.username} cannot see what {record.username} registered.")
-    return None

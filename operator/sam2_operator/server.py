@@ -36,7 +36,9 @@ async def serving(
 
     async def numbers(_: web.Request) -> web.Response:
         trackers, ready_trackers = driver.counts()
-        body = metrics.rendered(trackers=trackers, ready=ready_trackers, waiting=driver.waiting())
+        body = metrics.rendered(
+            trackers=trackers, ready=ready_trackers, waiting=driver.waiting(), reasons=driver.reasons()
+        )
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     application = web.Application()

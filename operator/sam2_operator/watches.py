@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _MOST_SECONDS = 60.0
 _STOP_SECONDS = 5.0
-_SOUND_SECONDS = 30.0
+_SOUND_SECONDS = 20.0
 """A kopf that still runs after this has got over its own retries."""
 
 
@@ -46,6 +46,9 @@ class Watches:
     random: random.Random
     problem: str | None = None
     """Why the operator may not be told of changes."""
+    _failure: str = ""
+    _missing: str = ""
+    """Why some namespaces are not watched."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _ends: asyncio.Event = field(default_factory=asyncio.Event)
     """Ends the kopf that runs now."""
@@ -68,6 +71,8 @@ class Watches:
         self._ends.set()
 
     def _run(self) -> None:
+        # Of several watches that fail at once kopf looks at one; the loop would complain of the others.
+        self._loop.set_exception_handler(lambda _, context: log.debug("kopf: %s", context))
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._keep())
 
@@ -81,7 +86,7 @@ class Watches:
             except Exception as error:
                 log.debug("kopf ended", exc_info=error)
                 failures = 1 if self._loop.time() - began > 2 * _SOUND_SECONDS else failures + 1
-                self._note(_sentence(error))
+                self._note(failure=_why(error))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ends.wait(), backoff(failures, _MOST_SECONDS, self.random))
 
@@ -90,11 +95,10 @@ class Watches:
         watched, missing = await asyncio.to_thread(self._usable)
         if not watched:
             raise missing[0]
+        self._note(missing=" ".join(sorted({_why(each) for each in missing})))
+        timers = [self._loop.call_later(_SOUND_SECONDS, lambda: self._note(failure=""))]
         if missing:
-            self._note(_sentence(missing[0]))
-            timer = self._loop.call_later(_MOST_SECONDS, self._ends.set)
-        else:
-            timer = self._loop.call_later(_SOUND_SECONDS, self._note, None)
+            timers.append(self._loop.call_later(_MOST_SECONDS, self._ends.set))
         try:
             await kopf.operator(
                 registry=handlers.registry(self.wake),
@@ -105,7 +109,8 @@ class Watches:
                 stop_flag=self._ends,
             )
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             if not self._stopped:
                 self._ends.clear()
 
@@ -119,7 +124,13 @@ class Watches:
                 missing.append(error)
         return watched, missing
 
-    def _note(self, problem: str | None) -> None:
+    def _note(self, *, failure: str | None = None, missing: str | None = None) -> None:
+        self._failure = self._failure if failure is None else failure
+        self._missing = self._missing if missing is None else missing
+        why = " ".join(each for each in (self._missing, self._failure) if each)
+        problem = (
+            f"Changes in the cluster are noticed late, by looking every interval: {why}" if why else None
+        )
         if problem is not None and problem != self.problem:
             log.warning("%s", problem)
         elif problem is None and self.problem is not None:
@@ -127,12 +138,15 @@ class Watches:
         self.problem = problem
 
 
-def _sentence(error: Exception) -> str:
+def _why(error: Exception) -> str:
     """Say why there are no watches, in words that tell what to do."""
+    if isinstance(error, KubernetesError):
+        return str(error)
     if isinstance(error, kopf.LoginError):
-        why = "the API server does not know the operator (401), its token has expired"
-    else:
-        why = str(getattr(error, "message", "") or str(error) or type(error).__name__)
-        if "forbidden" in why and not isinstance(error, KubernetesError):
-            why += ". Give the operator the rights listed in docs/operator.md"
-    return f"Changes in the cluster are noticed late, by looking every interval: {why.rstrip('.')}."
+        return "The API server does not know the operator (401): its token has expired."
+    why = str(getattr(error, "message", "") or str(error) or type(error).__name__).rstrip(".")
+    return (
+        f"{why}. Give the operator the rights listed in docs/operator.md."
+        if "forbidden" in why
+        else f"{why}."
+    )

@@ -16,6 +16,7 @@ from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.placement import Defaults
 from sam2_operator.errors import KubernetesError, StateStoreError
@@ -122,7 +123,7 @@ def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:
             reporter=reporter,
             metrics=world.metrics,
             deadline=timedelta(seconds=settings.deletion_deadline_seconds),
-            retirement=Retirement(world.clock, ledger),
+            retirement=Retirement(world.clock, Claims(world.kube, ledger)),
         ),
         defaults=Defaults(
             settings.agent_image, settings.agent_image_pull_policy, settings.agent_image_pull_secrets

@@ -1,7 +1,6 @@
 """The chart's Redis without a pod: its configuration and scripts, run by this machine's redis-server."""
 
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.chart.helm import Manifest
+from tests.ports import free_port
 
 START_SECONDS = 20.0
 
@@ -31,8 +31,7 @@ class RedisPod:
     _server: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as holder:
-            self.port = holder.getsockname()[1]
+        self.port = free_port()
         self.volume.mkdir()
         for name, text in self.config.items():
             (self.folder / name).write_text(

@@ -1,140 +1,90 @@
-"""The operator as the chart runs it: the Deployment's environment, the account's rights, the chart's Redis.
+"""The operator with the chart's rights, and no others: what the audit log says of its account."""
 
-Only the kubelet is missing: the operator is a process of this machine, and so is Redis.
-"""
-
-import base64
 import json
-import os
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.chart.helm import CHART, Helm, Manifest
-from tests.chart.redis_server import RedisPod, pod_of
-from tests.cluster import places
-from tests.cluster.certificates import Authority
+from tests.chart.operating import RELEASE, Installed, certificates, running, secret, tracker
 from tests.cluster.fixtures import RunningControlPlane
 from tests.cluster.kubectl import Kubectl
+from tests.controlplane.account import Account, requests
 from tests.cvat_standin.client import CVAT, wait_for
 
 pytestmark = pytest.mark.controlplane
 
 NAMESPACE = "rights"
-RELEASE = "chart"
-ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-operator"
+SCOPED = "rights-scoped"
 
-# Granted, and not or not always used by the life of the tracker below.
-JUSTIFIED = {
-    ("list", "events"): "read when a StatefulSet cannot make its pod, for the words of its controller",
-    ("delete", "pods"): "a pod that an old revision broke, or that is on a lost node",
-    ("create", "statefulsets"): "a server-side apply of what is not there yet",
-    ("create", "networkpolicies"): "a server-side apply of what is not there yet",
-    ("create", "serviceaccounts"): "a server-side apply of what is not there yet",
-    ("create", "persistentvolumeclaims"): "a server-side apply of what is not there yet",
-    ("create", "secrets"): "a server-side apply of what is not there yet",
+_NAMED = {"matchLabels": {"app": "new"}}
+_POD = {
+    "metadata": {"labels": {"app": "new"}},
+    "spec": {"containers": [{"name": "new", "image": "new"}]},
 }
-
-
-@dataclass
-class Installed:
-    """The release, its operator's process and its Redis."""
-
-    kubectl: Kubectl
-    port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def get(self, kind: str, name: str) -> Manifest:
-        return self.kubectl.get("--namespace", NAMESPACE, kind, name)
-
-    def is_there(self, kind: str, name: str) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        return self.kubectl.run("--namespace", NAMESPACE, "get", kind, name).returncode == 0
-
-    def condition(self, kind: str) -> str:
-        conditions = self.get("s2t", "cars").get("status", {}).get("conditions", [])
-        return next((str(each["status"]) for each in conditions if each["type"] == kind), "absent")
-
-    def probe(self, path: str) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return int(answer.status)
-
-
-@pytest.fixture
-def redis_pod(kubectl: Kubectl, tmp_path: Path) -> Iterator[RedisPod]:
-    config = kubectl.get("configmap", f"{RELEASE}-redis", "--namespace", NAMESPACE)
-    secret = kubectl.get("secret", f"{RELEASE}-redis", "--namespace", NAMESPACE)
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    pod = pod_of(config, folder)
-    assert pod.initialize(base64.b64decode(secret["data"]["password"]).decode()).returncode == 0
-    pod.start()
-    yield pod
-    pod.stop()
+_CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+_OBJECTS: dict[str, Manifest] = {
+    "statefulsets": {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "spec": {"serviceName": "new", "selector": _NAMED, "template": _POD},
+    },
+    "networkpolicies": {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "spec": {"podSelector": {}},
+    },
+    "serviceaccounts": {"apiVersion": "v1", "kind": "ServiceAccount"},
+    "persistentvolumeclaims": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": _CLAIM},
+    "secrets": {"apiVersion": "v1", "kind": "Secret"},
+}
+_APPLIED = "a server-side apply of what is not there yet: the audit log calls it a patch"
+JUSTIFIED = {("create", resource): _APPLIED for resource in _OBJECTS}
+"""Granted, and not seen in the audit log of the life of the tracker below."""
 
 
 @pytest.fixture(scope="module")
 def kubectl(control_plane: RunningControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The administrator's, in a cluster with the chart."""
+    """The administrator's, in a cluster with the chart twice: for all namespaces, and for two of its own."""
     kubectl = control_plane.kubectl
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for name in (NAMESPACE, SCOPED, "scoped-one", "scoped-two", "scoped-other"):
+        kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     helm = Helm(tmp_path_factory.mktemp("helm"), kubectl.kubeconfig)
     helm("install", RELEASE, CHART, "--namespace", NAMESPACE, "--no-hooks")
+    only = ("--set", "namespaces={scoped-one,scoped-two}", "--set", "rbac.aggregateToDefaultRoles=false")
+    helm("install", RELEASE, CHART, "--namespace", SCOPED, "--no-hooks", *only)
     return kubectl
 
 
 @pytest.fixture
-def installed(kubectl: Kubectl, redis_pod: RedisPod, tmp_path: Path) -> Iterator[Installed]:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-    deployment = kubectl.get("deployment", f"{RELEASE}-operator", "--namespace", NAMESPACE)
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    here = {
-        # What a kubelet and the cluster's DNS would make of them.
-        "SAM2_OPERATOR_INSTANCE": f"{RELEASE}-operator-0",
-        "SAM2_OPERATOR_NAMESPACE": NAMESPACE,
-        "SAM2_OPERATOR_REDIS_URL": f"redis://admin@127.0.0.1:{redis_pod.port}/0",
-        "SAM2_OPERATOR_REDIS_PASSWORD_FILE": str(redis_pod.folder / "password"),
-        "SAM2_OPERATOR_HTTP_PORT": str(port),
-    }
-    log = tmp_path / "operator.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sam2_operator"],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(places.REPOSITORY / "operator"),
-                "KUBECONFIG": str(_kubeconfig(kubectl, tmp_path)),
-                **{each["name"]: each.get("value", "") for each in container["env"]},
-                **here,
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Installed(kubectl, port, process, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        sys.stderr.write(log.read_text())
+def installed(kubectl: Kubectl, tmp_path: Path) -> Iterator[Installed]:
+    """The release for all namespaces."""
+    with running(kubectl, NAMESPACE, tmp_path) as operator:
+        yield operator
+
+
+@pytest.fixture
+def scoped(kubectl: Kubectl, tmp_path: Path) -> Iterator[Installed]:
+    """The release for two namespaces."""
+    with running(kubectl, SCOPED, tmp_path) as operator:
+        yield operator
 
 
 def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     installed: Installed, kubectl: Kubectl, control_plane: RunningControlPlane, cvat: CVAT
 ) -> None:
     cvat.add_user("agent")
-    kubectl.apply(_secret(cvat.add_token("agent")), _certificates(), _tracker(cvat.url))
+    kubectl.apply(
+        _NO_PODS,
+        secret(cvat.add_token("agent"), NAMESPACE),
+        certificates(NAMESPACE),
+        tracker(cvat.url, NAMESPACE),
+    )
 
-    # A tracker is made ...
+    # A tracker is made, whose pod a quota forbids at first ...
+    wait_for(lambda: "exceeded quota" in json.dumps(installed.status()), "the quota's words", within=90)
+    kubectl("delete", "resourcequota", "no-pods", "--namespace", NAMESPACE)
     wait_for(lambda: installed.is_there("statefulset", "cars-agent"), "the StatefulSet", within=60)
     wait_for(lambda: installed.is_there("pod", "cars-agent-0"), "the pod", within=60)
     assert installed.is_there("secret", "cars-state")
@@ -155,11 +105,71 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     kubectl("delete", "s2t", "cars", "--namespace", NAMESPACE, "--timeout=90s")
     assert cvat.functions() == []
 
-    requests = [each for each in _audit(control_plane) if each["user"]["username"] == ACCOUNT]
-    assert [each for each in requests if each["responseStatus"]["code"] == 403] == []
-    used = {(each["verb"], _resource(each)) for each in requests if "objectRef" in each}
-    assert _granted(kubectl) - used - set(JUSTIFIED) == set()
-    assert set(JUSTIFIED) <= _granted(kubectl)
+    account = Account(control_plane, NAMESPACE, f"{RELEASE}-operator")
+    assert account.refusals() == []
+    asked = requests(control_plane.audit_log, account.username)
+    used = {(each["verb"], _resource(each)) for each in asked if "objectRef" in each}
+    assert _granted(kubectl) - used == set(JUSTIFIED)
+
+
+@pytest.mark.parametrize("resource", _OBJECTS)
+def test_a_server_side_apply_needs_the_right_to_create(kubectl: Kubectl, resource: str) -> None:
+    """What `JUSTIFIED` says, for each of them: with all other rights of the operator it is refused."""
+    wanted = {**_OBJECTS[resource], "metadata": {"name": "new", "namespace": NAMESPACE}}
+    group = wanted["apiVersion"].rpartition("/")[0]
+    account = f"no-create-{resource}"
+    about = {"name": account, "namespace": NAMESPACE}
+    rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": about}
+    user = {"kind": "User", "name": account, "apiGroup": "rbac.authorization.k8s.io"}
+    rule = {"apiGroups": [group], "resources": [resource], "verbs": ["get", "patch", "delete"]}
+    kubectl.apply(
+        {**rbac, "kind": "Role", "rules": [rule]},
+        {**rbac, "kind": "RoleBinding", "roleRef": {**user, "kind": "Role"}, "subjects": [user]},
+    )
+    options = ("--server-side", "--validate=false", f"--as={account}", "-f", "-")
+    done = kubectl.run("apply", *options, stdin=json.dumps(wanted))
+    assert done.returncode != 0
+    assert f'cannot create resource "{resource}"' in done.stderr, done.stderr
+
+
+def test_with_namespaces_others_are_neither_seen_nor_touched(
+    scoped: Installed, kubectl: Kubectl, control_plane: RunningControlPlane, cvat: CVAT
+) -> None:
+    token = cvat.add_user("agent").token
+    for namespace in ("scoped-one", "scoped-other"):
+        kubectl.apply(secret(token, namespace), certificates(namespace), tracker(cvat.url, namespace))
+    wait_for(lambda: scoped.is_there("statefulset", "cars-agent", "scoped-one"), "the StatefulSet", within=90)
+    wait_for(lambda: scoped.condition("StateStoreReachable", "scoped-one") == "True", "Redis", within=60)
+
+    # One of its namespaces goes: that is told, and the other is served as before.
+    kubectl("delete", "namespace", "scoped-two", "--timeout=60s")
+    wait_for(lambda: "scoped-two" in scoped.log.read_text(), "the namespace to be missed", within=90)
+    kubectl.apply(tracker(cvat.url, "scoped-one", "bikes"))
+    wait_for(lambda: scoped.is_there("statefulset", "bikes-agent", "scoped-one"), "the second", within=90)
+    for name in ("cars", "bikes"):
+        kubectl("delete", "s2t", name, "--namespace", "scoped-one", "--timeout=90s")
+
+    other = kubectl.get("s2t", "cars", "--namespace", "scoped-other")
+    assert "status" not in other
+    assert "finalizers" not in other["metadata"]
+    assert cvat.functions() == []
+    account = Account(control_plane, SCOPED, f"{RELEASE}-operator")
+    assert [each for each in account.refusals() if "/namespaces/scoped-two/" not in each] == []
+    elsewhere = {
+        each["objectRef"].get("namespace", "(all)")
+        for each in requests(control_plane.audit_log, account.username)
+        if "objectRef" in each
+    } - {"scoped-one", "scoped-two"}
+    assert elsewhere == set(), "it asked about other namespaces"
+
+
+def test_a_namespace_that_is_not_there_is_told_by_the_install(kubectl: Kubectl, tmp_path: Path) -> None:
+    helm = Helm(tmp_path, kubectl.kubeconfig)
+    options = ("--namespace", NAMESPACE, "--no-hooks", "--set", "namespaces={no-such-team}")
+    done = helm.run("install", "elsewhere", CHART, *options)
+    helm("uninstall", "elsewhere", "--namespace", NAMESPACE, "--no-hooks", "--ignore-not-found")
+    assert done.returncode != 0
+    assert 'namespaces "no-such-team" not found' in done.stderr
 
 
 def _uid(installed: Installed) -> str | None:
@@ -167,10 +177,6 @@ def _uid(installed: Installed) -> str | None:
         "get", "pod", "cars-agent-0", "-n", NAMESPACE, "-o", "jsonpath={.metadata.uid}"
     )
     return done.stdout or None
-
-
-def _audit(control_plane: RunningControlPlane) -> list[Manifest]:
-    return [json.loads(line) for line in control_plane.audit_log.read_text().splitlines()]
 
 
 def _resource(request: Manifest) -> str:
@@ -187,49 +193,9 @@ def _patch(kubectl: Kubectl, spec: Manifest) -> None:
     kubectl("patch", "s2t", "cars", "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
-def _secret(token: str) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "cvat-agent", "namespace": NAMESPACE},
-        "stringData": {"token": token},
-    }
-
-
-def _certificates() -> Manifest:
-    authority = Authority.create("company", datetime.now(UTC))  # noqa: TID251 - certificates expire
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "company-ca", "namespace": NAMESPACE},
-        "data": {"ca.crt": authority.pair.certificate.decode()},
-    }
-
-
-def _tracker(url: str) -> Manifest:
-    return {
-        "apiVersion": "sam2.dev/v1alpha1",
-        "kind": "SAM2Tracker",
-        "metadata": {"name": "cars", "namespace": NAMESPACE},
-        "spec": {
-            "cvat": {
-                "url": url,
-                "credentialsSecretRef": {"name": "cvat-agent"},
-                "caBundle": {"configMapKeyRef": {"name": "company-ca", "key": "ca.crt"}},
-            },
-            "model": {
-                "id": "facebook/sam2.1-hiera-tiny",
-                "device": "cpu",
-                "cache": {"volumeClaimTemplate": {"size": "1Gi"}},
-            },
-        },
-    }
-
-
-def _kubeconfig(kubectl: Kubectl, folder: Path) -> Path:
-    token = kubectl("create", "token", f"{RELEASE}-operator", "--namespace", NAMESPACE).strip()
-    content = yaml.safe_load(kubectl.kubeconfig.read_text())
-    content["users"] = [{"name": each["name"], "user": {"token": token}} for each in content["users"]]
-    path = folder / "operator.kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return path
+_NO_PODS = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-pods", "namespace": NAMESPACE},
+    "spec": {"hard": {"pods": "0"}},
+}

@@ -5,7 +5,6 @@ namespace, it is the first half of the whole cluster.
 """
 
 import json
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import Processes
 from tests.cluster.progress import step
+from tests.ports import free_ports
 
 # Every call but watches of health: who did what, never a body, so that no secret reaches the log.
 _AUDIT_POLICY = {
@@ -48,11 +48,7 @@ class Ports:
     @classmethod
     def free(cls) -> "Ports":
         """Ports of loopback that are free now, for any number of control planes beside each other."""
-        holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
-        numbers = [holder.getsockname()[1] for holder in holders]
-        for holder in holders:
-            holder.close()
-        return cls(*numbers)
+        return cls(*free_ports(5))
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class ControlPlane:
 
     Attributes:
         inside: the process whose namespaces it runs in; None for this machine's own.
-        client_rate: how many requests a second the controllers and the scheduler may make, if not their default.
+        client_rate: how many requests a second controllers and scheduler may make, if not their default.
     """
 
     folder: Path

@@ -82,7 +82,22 @@ def _link(node: Node, blob: Path, digest: str) -> bool:
 
 
 def _feed(node: Node, send: Callable[[IO[bytes]], None]) -> None:
-    """Import the archive that ``send`` writes."""
+    """Import the archive that ``send`` writes.
+
+    Containerd collects garbage meanwhile, and may take a layer of an image that was just replaced although
+    the next one is being unpacked on it. It then says so, and unpacks the layer anew when asked again.
+    """
+    for last in (False, False, True):
+        try:
+            _feed_once(node, send)
+        except ClusterError as error:
+            if last or "parent snapshot" not in str(error):
+                raise
+        else:
+            return
+
+
+def _feed_once(node: Node, send: Callable[[IO[bytes]], None]) -> None:
     with subprocess.Popen(
         node.ctr("images", "import", "-"),
         stdin=subprocess.PIPE,

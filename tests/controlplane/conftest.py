@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import kubernetes
 import pytest
@@ -15,9 +16,12 @@ from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+from tests.controlplane import account
+from tests.controlplane.agents import SpeakingAgent, start_agent
+from tests.controlplane.harness import Namespace, Operator
 from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.fixtures import cvat
+from tests.samples import FULL, todays_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +31,18 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 __all__ = ["control_plane", "cvat"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out half of the tests marked `sampled`, another half the next day, and those marked `full`."""
+    if FULL or config.option.keyword or any("::" in argument for argument in config.args):
+        return
+    turn = todays_seed() % 2
+    sampled = [item for item in items if item.get_closest_marker("sampled") is not None]
+    left_out = {item for item in sampled if crc32(item.nodeid.encode()) % 2 != turn}
+    left_out |= {item for item in items if item.get_closest_marker("full") is not None}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +65,16 @@ def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
     connected = KubeApi.of(configuration)
     yield connected
     connected.client.rest_client.pool_manager.clear()
+
+
+@pytest.fixture(scope="session")
+def operators_api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
+    """The API server as the operator's account sees it; in the end, nothing was refused to it."""
+    operators = account.make(cluster, "operator-account")
+    connected = operators.connected()
+    yield connected
+    connected.client.rest_client.pool_manager.clear()
+    assert operators.refusals() == [], "rights that the operator needs and the chart does not give"
 
 
 @pytest.fixture
@@ -80,8 +106,8 @@ def store(acl_redis: RedisServer) -> Iterator[RedisStateStore]:
 
 
 @pytest.fixture
-def operator(api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
-    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), api, store)
+def operator(operators_api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
+    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), operators_api, store)
     yield running
     running.world.cvat.close()
 
@@ -106,3 +132,16 @@ def agent() -> Iterator[Callable[[], SpeakingAgent]]:
             return stack.enter_context(SpeakingAgent(address))
 
         yield start
+
+
+@pytest.fixture
+def serving(
+    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+) -> SpeakingAgent:
+    """The agent of the tracker cars, which is ready."""
+    speaking = agent()
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    start_agent(namespace, speaking)
+    assert operator.settle(namespace.name).ready
+    return speaking

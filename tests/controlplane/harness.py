@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -19,7 +16,6 @@ from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.metrics import OperatorMetrics
-from sam2_operator.core.environment import PORT
 from sam2_operator.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -176,80 +172,3 @@ def make_function(
     answer = urllib3.request("POST", f"{cvat.url}/api/functions", json=body, headers=headers, retries=False)
     assert answer.status == 201, answer.data
     return int(answer.json()["id"])
-
-
-class SpeakingAgent(AbstractContextManager["SpeakingAgent"]):
-    """An agent as far as the operator meets it: GET /status at an address of its own."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.status: dict[str, Any] = {
-            "version": "0.1.0",
-            "phase": "Serving",
-            "ready": True,
-            "reason": "Serving",
-            "message": "The agent serves.",
-            "leaseHeld": True,
-            "leaseEpoch": 1,
-            "cvatAnsweredSecondsAgo": 0.5,
-            "redisAnsweredSecondsAgo": 0.5,
-            "modelFingerprint": "abc",
-        }
-        agent = self
-
-        class Handler(BaseHTTPRequestHandler):
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                body = json.dumps(agent.status).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer((address, PORT), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def says(self, **fields: Any) -> None:
-        self.status = {**self.status, **fields}
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def running(address: str, *, ready: bool = True) -> dict[str, Any]:
-    """The status of a pod whose container runs."""
-    return {
-        "phase": "Running",
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "conditions": [
-            {"type": "PodScheduled", "status": "True"},
-            {"type": "Ready", "status": "True" if ready else "False"},
-        ],
-        "containerStatuses": [
-            container_status({"running": {"startedAt": "2026-01-01T00:00:00Z"}}, ready=ready),
-        ],
-    }
-
-
-def container_status(
-    state: dict[str, Any], *, ready: bool = False, restarts: int = 0, last: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """The status of the agent's container."""
-    return {
-        "name": "agent",
-        "image": "sam2-tracker-agent:test",
-        "imageID": "",
-        "ready": ready,
-        "started": ready,
-        "restartCount": restarts,
-        "state": state,
-        "lastState": last or {},
-    }

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
 from sam2_operator.errors import KubernetesError
-from tests.controlplane.harness import container_status, running
+from tests.controlplane.agents import container_status, running
 
 if TYPE_CHECKING:
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
 
 BROKEN_IMAGE = "broken"
 _LOOKS_EVERY_SECONDS = 0.05
@@ -34,7 +34,10 @@ class Kubelet(AbstractContextManager["Kubelet"]):
                     self._look_at(pod)
 
     def _look_at(self, pod: dict[str, Any]) -> None:
-        if pod["metadata"].get("deletionTimestamp") or pod["status"].get("containerStatuses"):
+        conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+        # The scheduler, which knows of no node, may speak later than we.
+        told = pod["status"].get("containerStatuses") and conditions.get("PodScheduled") == "True"
+        if pod["metadata"].get("deletionTimestamp") or told:
             return
         (container,) = pod["spec"]["containers"]
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "broken"'}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import urllib3
 
 from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
 from tests.cvat_standin.client import wait_for
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,8 +85,7 @@ def operating(
         entry: words before the command.
         environment: variables besides its settings.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     password = folder / "password"
     password.write_text(ADMIN_PASSWORD)
     usual = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
+from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
+from tests.cluster.certificates import Authority
 from tests.controlplane.harness import make_function
 from tests.controlplane.snapshot import children
 
@@ -47,7 +48,7 @@ class Scratch(AbstractContextManager["Scratch"]):
         self.api.call("POST", "/api/v1/namespaces", body={"metadata": {"name": self.namespace}})
         for name in ("one", "two"):
             data = {"token": "token-of-ann", "url": f"redis://127.0.0.1:{self.redis_port}/3"}
-            data |= {"one": _certificate(), "two": _certificate()}
+            data |= {"one": certificate(), "two": certificate()}
             encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
             self._make("v1", "secrets", "Secret", name, {"data": encoded})
             self._make("v1", "configmaps", "ConfigMap", name, {"data": data})
@@ -204,5 +205,6 @@ def _laid_over(least: Any, spec: Any) -> Any:
 
 
 @cache
-def _certificate() -> str:
-    return ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[0])
+def certificate(name: str = "authority") -> str:
+    """Give the certificate of a new authority."""
+    return Authority.create(name, SystemClock().now()).pair.certificate.decode()

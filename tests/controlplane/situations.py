@@ -38,8 +38,8 @@ class Outcomes(BaseModel):
 
     @property
     def good(self) -> bool:
-        """Whether all converged."""
-        return 0 < self.tried == self.converged
+        """Whether all converged, and nothing was found beside."""
+        return 0 < self.tried == self.converged and not (self.duplicates or self.orphans or self.hangs)
 
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.controlplane.admission import forbidden
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
 
@@ -14,6 +15,22 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane
+
+
+def probe(namespace: str) -> dict[str, Any]:
+    """A StatefulSet."""
+    labels = {"app": "probe"}
+    pod = {"containers": [{"name": "probe", "image": "probe"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "probe", "namespace": namespace},
+        "spec": {
+            "serviceName": "probe",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
 
 
 def test_without_credentials(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
@@ -83,6 +100,21 @@ def test_with_a_cvat_that_does_not_answer(annotation: CVAT, namespace: Namespace
     assert "CVAT at http://127.0.0.1:9 does not answer" in ready["message"]
 
 
+def test_what_kubectl_get_shows(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
+    namespace.apply_tracker(cvat.url)
+    operator.settle(namespace.name)
+    shown = namespace.kubectl("-n", namespace.name, "get", "s2t", "cars")
+    assert shown.splitlines()[0].split() == ["NAME", "FUNCTION", "READY", "AGENT", "MODEL", "AGE"]
+    wide = namespace.kubectl("-n", namespace.name, "get", "s2t", "cars", "-o", "wide")
+    header, row = wide.splitlines()
+    assert header.split()[6:] == ["REASON", "NODE", "RESTARTS", "MESSAGE"]
+    for column, words in (
+        ("REASON", "CredentialsMissing"),
+        ("MESSAGE", "There is no Secret cvat in namespace"),
+    ):
+        assert row[header.index(column) :].startswith(words)
+
+
 def test_with_something_else_than_cvat(annotation: CVAT, namespace: Namespace, operator: Operator) -> None:
     namespace.apply_tracker(annotation.url)
     fault = annotation.faults.ingress("GET /api/users/self", times=None)
@@ -119,7 +151,7 @@ def test_another_account_that_cannot_see_the_function_makes_no_second_one(
     told = namespace.condition("FunctionRegistered")
     assert (told["status"], told["reason"]) == ("False", "OtherAccount")
     assert "registered by the account ann" in told["message"]
-    assert "bob, who cannot see it" in told["message"]
+    assert "bob, who cannot replace it" in told["message"]
     assert annotation.functions() == []
 
 
@@ -186,12 +218,15 @@ def test_a_foreign_object_of_the_same_name_is_left_alone(
 def test_what_only_the_api_server_knows_to_be_impossible(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:
-    agent = {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}
-    namespace.apply_tracker(annotation.url, agent=agent)
+    sentence = "Ask the platform team before you run models."
+    with forbidden(namespace, "statefulsets", sentence, probe(namespace.name)):
+        namespace.apply_tracker(annotation.url)
+        operator.settle(namespace.name)
+        told = namespace.condition("AgentAvailable")
+        assert told["reason"] == "Refused"
+        assert sentence in told["message"]
     operator.settle(namespace.name)
-    told = namespace.condition("AgentAvailable")
-    assert told["reason"] == "Refused"
-    assert "must be less than or equal to memory limit" in told["message"]
+    assert namespace.condition("AgentAvailable")["reason"] != "Refused"
 
 
 def test_a_foreign_pod_of_the_same_name_is_left_alone(

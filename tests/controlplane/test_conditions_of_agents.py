@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent, container_status, running
-from tests.controlplane.test_life import start_agent
+from tests.controlplane.agents import SpeakingAgent, container_status, running
+from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 pytestmark = pytest.mark.controlplane
 
@@ -123,18 +119,14 @@ def test_the_kubelets_and_the_agents_last_words(
 
 
 def test_the_agents_own_words(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    speaking.says(ready=False, reason="AccessDenied", message="The account ann may not serve function 1.")
+    serving.says(ready=False, reason="AccessDenied", message="The account ann may not serve function 1.")
     operator.settle(namespace.name)
     ready = namespace.condition("Ready")
     assert (ready["status"], ready["reason"]) == ("False", "AccessDenied")
     assert ready["message"] == "The account ann may not serve function 1."
-    speaking.says(ready=True, reason="Serving", message="The agent serves.")
+    serving.says(ready=True, reason="Serving", message="The agent serves.")
     operator.settle(namespace.name)
     assert namespace.condition("Ready")["status"] == "True"
 
@@ -145,13 +137,8 @@ def test_the_agents_own_words(
 
 
 def test_ready_is_false_at_once_for_a_changed_spec_and_true_for_its_own_agent_only(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    assert operator.settle(namespace.name).ready
     namespace.apply_tracker(annotation.url, model={"precision": "float32"})
     assert not operator.reconcile(namespace.name).ready
     told = namespace.condition("Ready")

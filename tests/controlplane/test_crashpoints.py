@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sam2_operator.adapters.kube.api import KubeApi
-    from tests.controlplane.harness import SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
     from tests.cvat_standin.client import CVAT
     from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(900)]
 
-POINTS = 66
+POINTS = 48
 SEED = todays_seed()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.controlplane.harness import Namespace, Operator
     from tests.redis_server import RedisServer
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.sampled]
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_an_ingress_that_says_404_is_not_taken_for_cvat(ending: Ending) -> None:
     ending.comes("deleted: an ingress says 404")
 
 
-@pytest.mark.parametrize(("hidden", "words"), [(False, "does not allow"), (True, "bob cannot see what ann")])
+@pytest.mark.parametrize(("hidden", "words"), [(False, "does not allow"), (True, "bob did not make it")])
 def test_what_another_account_is_told_says_nothing_about_the_function(
     ending: Ending, hidden: bool, words: str
 ) -> None:

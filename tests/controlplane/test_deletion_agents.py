@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tests.cluster.fixtures import RunningControlPlane
     from tests.controlplane.harness import Namespace, Operator
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.sampled]
 
 HELD = {"metadata": {"finalizers": ["example.com/theirs"]}}
 FREE = {"metadata": {"finalizers": None}}
@@ -57,7 +58,7 @@ def bind(ending: Ending, node: str) -> None:
         "target": {"apiVersion": "v1", "kind": "Node", "name": node},
     }
     path = f"/api/v1/namespaces/{ending.namespace.name}/pods/cars-agent-0/binding"
-    ending.operator.world.kube.api.call("POST", path, body=binding)  # type: ignore[attr-defined]
+    ending.namespace.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
 
 
 def test_an_agent_that_takes_its_time_is_waited_for(ending: Ending) -> None:

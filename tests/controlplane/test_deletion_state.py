@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
+from sam2_operator.errors import StateStoreError
 from tests.controlplane.endings import Ending
 from tests.controlplane.surroundings import ADMIN_PASSWORD
 from tests.cvat_standin.client import CVAT, wait_for
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["redis_server"]
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.sampled]
 
 OURS, OTHERS = 50_000, 200_000
 
@@ -46,6 +48,21 @@ def test_the_operators_redis_is_waited_for_no_longer_than_the_deadline(
     ending.begins()
     assert ending.namespace.exists("s2t", "cars")
     assert "cannot be deleted: Redis at" in ending.lets_go("deleted: the operator's Redis away")
+
+
+def test_a_fault_of_the_operator_holds_nobody_for_ever_and_tells_nothing(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> bool:
+        raise ValueError("redis://s2t:secret@redis:6379")
+
+    made(ending)
+    monkeypatch.setattr(RedisStateStore, "purge", fault)
+    ending.begins()
+    assert ending.namespace.exists("s2t", "cars")
+    message = ending.lets_go("deleted: a fault of the operator")
+    assert "(ValueError); see its log" in message
+    assert "secret" not in message
 
 
 def test_a_tracker_with_a_redis_of_its_own_does_not_wait_for_the_operators(
@@ -98,8 +115,7 @@ def test_huge_states_are_purged_in_steps_that_hold_up_nobody(ending: Ending, acl
     with acl_redis.client() as client:
         client.eval(fill, 0, f"s2t:{{{uid}}}:", OURS)
         client.eval(fill, 0, "s2t:{other}:", OTHERS)
-        client.config_set("slowlog-log-slower-than", 50_000)
-        client.slowlog_reset()
+        client.config_resetstat()
     store = RedisStateStore(administrator, purge_seconds=0.02)
     access = store.managed(uid)
     assert access is not None
@@ -108,13 +124,18 @@ def test_huge_states_are_purged_in_steps_that_hold_up_nobody(ending: Ending, acl
     def purged() -> bool:
         nonlocal goes
         goes += 1
-        return store.purge(access, f"s2t:{{{uid}}}:")
+        with suppress(StateStoreError):  # on a busy machine an answer may be late
+            return store.purge(access, f"s2t:{{{uid}}}:")
+        return False
 
     wait_for(purged, "the purge", within=60)
     store.close()
     assert goes > 3
     with acl_redis.client() as client:
+        calls = {name: each["calls"] for name, each in client.info("commandstats").items()}
         assert client.dbsize() == OTHERS
-        assert client.slowlog_len() == 0
+    assert calls["cmdstat_scan"] > (OURS + OTHERS) / 1000  # each of them short,
+    assert calls["cmdstat_unlink"] > OURS / 1000
+    assert not {"cmdstat_keys", "cmdstat_del", "cmdstat_eval", "cmdstat_evalsha"} & set(calls)
     ending.begins()
     ending.comes("deleted: huge state")

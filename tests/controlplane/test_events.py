@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.controlplane.harness import container_status, running
-from tests.controlplane.test_life import start_agent
+from tests.controlplane.admission import forbidden
+from tests.controlplane.agents import container_status, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
+    from tests.controlplane.harness import Namespace, Operator
     from tests.cvat_standin.client import CVAT
 
 pytestmark = pytest.mark.controlplane
@@ -42,21 +41,16 @@ def test_transitions_are_events(annotation: CVAT, namespace: Namespace, operator
 
 
 def test_what_comes_and_goes_all_night_is_told_once_an_hour(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    operator.settle(namespace.name)
-    crashed = running(speaking.address, ready=False)
+    crashed = running(serving.address, ready=False)
     ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no"}}
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
     for restarts in range(1, CRASHES + 1):
         status = container_status(waiting, restarts=restarts, last=ended)
         namespace.pod_status({**crashed, "containerStatuses": [status]})
         operator.reconcile(namespace.name)
-        namespace.pod_status(running(speaking.address))
+        namespace.pod_status(running(serving.address))
         operator.reconcile(namespace.name)
     seen = reasons(namespace)
     assert seen.count("AgentCrashed") == 1
@@ -68,18 +62,50 @@ def test_what_comes_and_goes_all_night_is_told_once_an_hour(
     assert reasons(namespace).count("AgentCrashed") == 2
 
 
-def test_whatever_an_agent_says_becomes_a_condition_and_an_event(
-    annotation: CVAT, namespace: Namespace, operator: Operator, agent: Callable[[], SpeakingAgent]
+def test_an_agent_that_crashes_whenever_it_starts_has_one_reason_all_the_time(
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
 ) -> None:
-    speaking = agent()
-    namespace.apply_tracker(annotation.url)
-    operator.settle(namespace.name)
-    start_agent(namespace, speaking)
-    assert operator.settle(namespace.name).ready
-    speaking.says(ready=False, reason="", message="")
+    serving.says(ready=False, reason="LoadingModel", message="...")
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    begun = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    crashed, seen = running(serving.address, ready=False), []
+    for state in (waiting, begun, waiting, begun):
+        status = container_status(state, restarts=1, last=ended)
+        namespace.pod_status({**crashed, "containerStatuses": [status]})
+        operator.reconcile(namespace.name)
+        seen.append((namespace.reason(), namespace.condition("Ready")["lastTransitionTime"]))
+    assert set(seen) == {("AgentCrashed", seen[0][1])}
+
+
+def test_what_could_not_be_told_is_told_the_next_time(
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
+) -> None:
+    probe = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "probe", "namespace": namespace.name},
+        "involvedObject": {"namespace": namespace.name},
+    }
+    with forbidden(namespace, "events", "No events here.", probe):
+        serving.says(ready=False, reason="AccessDenied", message="No.")
+        operator.reconcile(namespace.name)
+        assert namespace.reason() == "AccessDenied"
+        assert "AccessDenied" not in reasons(namespace)
+    serving.says(ready=True, reason="Serving", message="The agent serves.")
+    operator.reconcile(namespace.name)
+    serving.says(ready=False, reason="AccessDenied", message="No.")
+    operator.reconcile(namespace.name)
+    assert reasons(namespace).count("AccessDenied") == 1
+
+
+def test_whatever_an_agent_says_becomes_a_condition_and_an_event(
+    annotation: CVAT, namespace: Namespace, operator: Operator, serving: SpeakingAgent
+) -> None:
+    serving.says(ready=False, reason="", message="")
     operator.reconcile(namespace.name)
     assert (namespace.condition("Ready")["status"], namespace.reason()) == ("False", "Unknown")
-    speaking.says(ready=False, reason="no such thing: " * 40, message="words " * 2000)
+    serving.says(ready=False, reason="no such thing: " * 40, message="words " * 2000)
     operator.reconcile(namespace.name)
     assert namespace.condition("Ready")["message"].endswith(" ...")
     assert all(re.fullmatch(r"[A-Za-z]\w{0,127}", reason) for reason in reasons(namespace))

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SEED = todays_seed()
-SOME = 600
+SOME = 400
 SCHEMA = structural_schema(TrackerSpec)
 DRY = {"dryRun": "All", "fieldManager": "test", "force": "true", "fieldValidation": "Strict"}
 

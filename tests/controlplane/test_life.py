@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sam2_operator.core.naming import FIELD_MANAGER
-from tests.controlplane.harness import Namespace, Operator, SpeakingAgent, running
+from tests.controlplane.agents import SpeakingAgent, start_agent
+from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
 
 if TYPE_CHECKING:
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane
-
-
-def start_agent(namespace: Namespace, agent: SpeakingAgent) -> None:
-    """Let the pod run, as a scheduler and a kubelet would."""
-    wait_for(lambda: namespace.exists("pod", "cars-agent-0"), "the pod")
-    wait_for(
-        lambda: (
-            namespace.get("pod", "cars-agent-0")["metadata"]["labels"]["controller-revision-hash"]
-            == namespace.get("statefulset", "cars-agent")["status"].get("updateRevision")
-        ),
-        "the pod's revision",
-    )
-    namespace.pod_status(running(agent.address))
 
 
 def test_an_applied_tracker_is_registered_once_and_becomes_ready(

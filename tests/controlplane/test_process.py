@@ -46,6 +46,7 @@ def test_watches_wake_it(
         assert operator.get("/livez")[0] == 200
         metrics = operator.get("/metrics")[1]
         assert 'sam2_operator_trackers{ready="false"} 1.0' in metrics
+        assert "sam2_operator_trackers_not_ready{reason=" in metrics
         assert "sam2_operator_functions_registered_total 1.0" in metrics
         namespace.delete("s2t", "cars", "--timeout=30s")
         assert annotation.functions() == []

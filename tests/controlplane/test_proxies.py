@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.behind_proxy import no_proxies, proxy
 from tests.controlplane import situations
 from tests.controlplane.situations import Outcomes
 from tests.cvat_standin.certificates import BEHIND_PROXY
 from tests.cvat_standin.client import CVAT, wait_for
 from tests.cvat_standin.fixtures import secure_cvat
-from tests.http_proxy import HttpProxy, http_proxy
+from tests.http_proxy import HttpProxy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.controlplane.harness import Namespace, Operator
 
-__all__ = ["secure_cvat"]
+__all__ = ["no_proxies", "proxy", "secure_cvat"]
 
 pytestmark = pytest.mark.controlplane
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def proxy(secure_cvat: CVAT) -> Iterator[HttpProxy]:
-    """One that alone knows where the CVAT is."""
-    port = urlsplit(secure_cvat.url).port or 0
-    with http_proxy({BEHIND_PROXY: ("127.0.0.1", port)}) as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from tests.cvat_standin.client import CVAT, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.controlplane.harness import Namespace, Operator, SpeakingAgent
+    from tests.controlplane.agents import SpeakingAgent
+    from tests.controlplane.harness import Namespace, Operator
     from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.controlplane import situations
-from tests.controlplane.harness import Namespace, SpeakingAgent
+from tests.controlplane.agents import SpeakingAgent
+from tests.controlplane.harness import Namespace, Operator
 from tests.controlplane.kubelet import BROKEN_IMAGE, Kubelet
 from tests.controlplane.operating import operating
 from tests.controlplane.recording import Recording
@@ -127,7 +131,12 @@ def test_nothing_that_is_told_in_a_whole_life_is_untrue(life: Life) -> None:
 
 
 def test_kubectl_wait_does_not_take_what_was_for_what_is(
-    annotation: CVAT, namespace: Namespace, operator: Any, agent: Callable[[], SpeakingAgent], *, api: KubeApi
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    agent: Callable[[], SpeakingAgent],
+    *,
+    api: KubeApi,
 ) -> None:
     namespace.apply_tracker(annotation.url)
     with Kubelet(api, namespace.name, agent()):
@@ -137,3 +146,40 @@ def test_kubectl_wait_does_not_take_what_was_for_what_is(
     namespace.apply_tracker(annotation.url, model={"precision": "float32"})  # and no operator looks
     assert namespace.condition("Ready")["status"] == "True"
     assert namespace.kubectl.run(*ready).returncode != 0
+
+
+@contextmanager
+def still(cluster: RunningControlPlane, component: str) -> Iterator[None]:
+    """Let a part of the control plane stand still."""
+    pid = cluster.plane.processes.pid(component)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_while_nobody_rolls_out_a_change_the_old_agent_makes_nothing_ready(
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    *,
+    agent: Callable[[], SpeakingAgent],
+    api: KubeApi,
+    cluster: RunningControlPlane,
+) -> None:
+    namespace.apply_tracker(annotation.url, agent={"image": "one"})
+    with Kubelet(api, namespace.name, agent()):
+        wait_for(lambda: operator.reconcile(namespace.name).ready, "the agent", every=0.1)
+        with still(cluster, "kube-controller-manager"):
+            namespace.apply_tracker(annotation.url, agent={"image": "two"})
+            operator.settle(namespace.name)
+            assert namespace.get("pod", "cars-agent-0")["spec"]["containers"][0]["image"] == "one"
+            assert namespace.reason() == "RollingOut"
+            ready = ("-n", namespace.name, "wait", "--for=condition=Ready", "s2t/cars", "--timeout=1s")
+            assert namespace.kubectl.run(*ready).returncode != 0
+        wait_for(lambda: operator.reconcile(namespace.name).ready, "the new agent", within=30, every=0.1)
+    assert namespace.get("pod", "cars-agent-0")["spec"]["containers"][0]["image"] == "two"
+    outcomes = Outcomes(converged=1)
+    assert situations.add("changed while the controller-manager stands still", outcomes).good

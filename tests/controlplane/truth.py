@@ -41,8 +41,8 @@ def _alone(tracker: dict[str, Any], secrets: Iterable[str]) -> Iterator[str]:
         yield f"generation {observed} is observed before it is there"
     for condition in status.get("conditions", []):
         kind = condition["type"]
-        if condition.get("observedGeneration") != observed:
-            yield f"{kind} tells about another generation than the status"
+        if not (observed or 0) <= condition.get("observedGeneration", -1) <= generation:
+            yield f"{kind} tells about generation {condition.get('observedGeneration')}"
         if not _REASON.fullmatch(condition["reason"]):
             yield f"{kind} has the reason {condition['reason']!r}"
         if not _SENTENCE.fullmatch(condition["message"]):
@@ -62,6 +62,8 @@ def _since(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
         old = earlier.get(condition["type"])
         if old is None:
             continue
+        if condition["observedGeneration"] < old["observedGeneration"]:
+            yield f"{condition['type']} tells about an older generation than before"
         moved = condition["lastTransitionTime"] != old["lastTransitionTime"]
         if moved and condition["status"] == old["status"]:
             yield f"the time of {condition['type']} moved without its status"

@@ -88,9 +88,12 @@ class Server(uvicorn.Server):
         self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End streams and blocked calls, then stop."""
+        """End streams and blocked calls, then stop; no connection outlives the server."""
         self._standin.close()
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # of calls that took too long to end
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def serve(

@@ -16,7 +16,7 @@ from tests.controlplane.situations import Outcomes
 from tests.cvat_standin.annotator import TrackedFrame
 from tests.demo.session import Session
 from tests.demo.stage import Stage
-from tests.e2e.trackers import LiveTracker
+from tests.e2e.trackers import HEALED_WITHIN, LiveTracker
 from tests.samples import FULL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -53,7 +53,7 @@ def test_a_broken_rollout_heals_by_the_operator_alone(stage: Stage, undisturbed:
     def break_and_mend(frame: TrackedFrame) -> None:
         if frame.frame == BREAK_AT:
             tracker.apply(**broken.spec)
-            tracker.wait_for_reason("AgentAvailable", broken.reasons)
+            tracker.wait_for_reason("AgentAvailable", broken.reasons, within=HEALED_WITHIN)
             assert tracker.condition("Ready")["status"] == "False"
             tracker.apply()
 

@@ -9,7 +9,7 @@ import pytest
 from tests.demo import install
 from tests.demo.install import NAMESPACE, TRACKER, Account
 from tests.demo.stage import Stage
-from tests.e2e.trackers import LiveTracker
+from tests.e2e.trackers import HEALED_WITHIN, LiveTracker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -48,7 +48,7 @@ def test_a_pod_that_fits_nowhere_is_told_in_the_schedulers_words(other: LiveTrac
 
 def test_a_model_that_is_not_there_is_told_in_the_agents_words(other: LiveTracker) -> None:
     other.apply(model={"checkpoint": "absent.pt"})
-    assert "absent.pt" in other.wait_for_reason("AgentAvailable", {"ModelNotFound"})
+    assert "absent.pt" in other.wait_for_reason("AgentAvailable", {"ModelNotFound"}, within=HEALED_WITHIN)
 
 
 def test_a_volume_that_cannot_be_mounted_is_told_although_the_pod_tells_nothing(
@@ -60,7 +60,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_although_the_pod_tells_nothing(
     assert 'secret "hub" not found' in message
     make_secret(stage, "hub", "token")
     # The pod starts by itself; what it says then is another matter: there is no hub.
-    other.wait_for_reason("AgentAvailable", {"LoadingModel", "ModelNotFound", "ModelUnreachable"}, within=150)
+    other.wait_for_reason("AgentAvailable", {"LoadingModel", "ModelNotFound"}, within=HEALED_WITHIN)
 
 
 class Trouble(NamedTuple):
@@ -96,7 +96,7 @@ TROUBLES = {
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_what_stands_in_the_way_is_told_until_it_is_gone(other: LiveTracker, trouble: Trouble) -> None:
     other.apply(**trouble.spec)
-    message = other.wait_for_reason("Ready", {trouble.reason})
+    message = other.wait_for_reason("Ready", {trouble.reason}, within=HEALED_WITHIN)
     for word in trouble.words:
         assert word in message
     assert other.condition("AgentAvailable")["reason"] == trouble.reason

@@ -21,7 +21,7 @@ from tests.demo.stage import Stage
 TOLD_WITHIN = 90.0
 """Seconds until a condition tells what is the matter."""
 HEALED_WITHIN = 180.0
-"""Seconds until an agent serves again, on a busy machine too, once nothing is in its way."""
+"""Seconds until an agent has started and serves, or has said why not, on a busy machine too."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class LiveTracker:
     def served_from(self) -> list[str]:
         """The addresses from which requests were completed, in order; several in a row from one as one."""
         route = f"POST /api/functions/queues/function:{self.function_id()}/requests/{{request}}/complete"
-        done = [entry.client for entry in self.stage.cvat.log(route) if entry.status == 200]
+        done = [entry.client for entry in self.stage.cvat.log(route) if entry.status == 204]
         return [address for address, _ in groupby(done)]
 
     def play(

@@ -1,1 +1,1 @@
-"""The agent's code with one thing broken on purpose, and the proof that the tests notice."""
+"""The code with one thing broken on purpose, and the proof that the tests notice."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.mutants.hunters import Program, RunOf
 from tests.mutants.mutant import ROOT, Mutant, copy_code, environment, python_path
-from tests.mutants.simulate import RUNS, Found, RunOf
+from tests.mutants.simulate import RUNS, Found
 
 TEST_FAILED = 1
 """pytest's exit status where tests ran and some failed."""
@@ -32,17 +33,19 @@ class Trophy:
     run: RunOf | None = None
 
 
-def hunt(mutant: Mutant | None, runs: Sequence[RunOf]) -> Trophy:
+def hunt(program: Program, mutant: Mutant | None, runs: Sequence[RunOf]) -> Trophy:
     """Look at a mutant, or with None at the code as it is; raises `DoesNotApply` or `HuntFailed`."""
     with TemporaryDirectory(prefix="mutant-") as folder:
-        code = copy_code(mutant, Path(folder))
+        code = copy_code(program, mutant, Path(folder))
         if mutant is not None and mutant.killed_by is not None:
             return _test(mutant.killed_by, code)
-        return _simulate(code, runs)
+        return _simulate(program, code, runs)
 
 
-def _simulate(code: Path, runs: Sequence[RunOf]) -> Trophy:
-    ran = _run(["tests.mutants.simulate", str(code)], code, given=RUNS.dump_json(list(runs)).decode())
+def _simulate(program: Program, code: Path, runs: Sequence[RunOf]) -> Trophy:
+    ran = _run(
+        ["tests.mutants.simulate", program, str(code)], code, given=RUNS.dump_json(list(runs)).decode()
+    )
     if ran.returncode:
         raise HuntFailed(f"the simulation broke: {_last_lines(ran.stderr)}")
     found = Found.model_validate_json(ran.stdout)

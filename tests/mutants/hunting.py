@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.mutants.hunt import HuntFailed, Trophy, hunt
+from tests.mutants.hunters import PROGRAMS, Program, RunOf, hunter
 from tests.mutants.mutant import DoesNotApply, Mutant
-from tests.mutants.simulate import RunOf
-from tests.simulation.scenario import SCENARIOS
 
 SEEDS = 1000
 """A mutant that so many seeds of every scenario do not find counts as survived."""
@@ -28,22 +27,29 @@ def hunt_all(
     mutants: Sequence[Mutant], *, seeds: int, jobs: int, show: Callable[[str], None] = lambda _: None
 ) -> list[Result]:
     """Hunt mutants, `jobs` at a time; then see the code as it is pass every run that found one."""
-    runs = [(scenario, seed) for seed in range(seeds) for scenario in SCENARIOS]
+    runs = {
+        program: [(scenario, seed) for seed in range(seeds) for scenario in hunter(program).scenarios]
+        for program in {mutant.program for mutant in mutants}
+    }
     results: list[Result] = []
+    finding: dict[Program, set[RunOf]] = {program: set() for program in runs}
     with ThreadPoolExecutor(jobs) as pool:
-        for result in pool.map(lambda mutant: _hunted(mutant, runs), mutants):
+        hunted = pool.map(lambda each: _hunted(each.program, each, runs[each.program]), mutants)
+        for mutant, result in zip(mutants, hunted, strict=True):
             show(result.line)
             results.append(result)
-    finding = sorted({result.run for result in results if result.run is not None})
-    results.append(_hunted(None, finding))
-    show(results[-1].line)
+            if result.run is not None:
+                finding[mutant.program].add(result.run)
+    for program in (each for each in PROGRAMS if each in runs):
+        results.append(_hunted(program, None, sorted(finding[program])))
+        show(results[-1].line)
     return results
 
 
-def _hunted(mutant: Mutant | None, runs: Sequence[RunOf]) -> Result:
-    name = mutant.name if mutant else "the code as it is"
+def _hunted(program: Program, mutant: Mutant | None, runs: Sequence[RunOf]) -> Result:
+    name = mutant.name if mutant else f"the {program} as it is"
     try:
-        trophy = hunt(mutant, runs)
+        trophy = hunt(program, mutant, runs)
     except (DoesNotApply, HuntFailed) as error:
         return Result(f"BROKEN    {name}: {error}", fine=False)
     if mutant is None:

@@ -1,4 +1,4 @@
-"""Mutants: patch files, and copies of the agent's code with one of them applied."""
+"""Mutants: patch files, and copies of a program's code with one of them applied."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.mutants.hunters import PROGRAMS, Program
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
@@ -27,6 +29,7 @@ class Mutant:
     """
 
     name: str
+    program: Program
     breaks: str
     killed_by: str | None
     patch: Path
@@ -34,17 +37,19 @@ class Mutant:
 
 
 def mutants() -> list[Mutant]:
-    """All mutants, by name."""
-    return [_read(path) for path in sorted(FOLDER.glob("*.patch"))]
+    """All mutants, by program and name."""
+    return [
+        _read(program, path) for program in PROGRAMS for path in sorted((FOLDER / program).glob("*.patch"))
+    ]
 
 
-def copy_code(mutant: Mutant | None, folder: Path) -> Path:
-    """Copy the agent's code into an empty folder, mutated where a mutant is given; return where it lies.
+def copy_code(program: Program, mutant: Mutant | None, folder: Path) -> Path:
+    """Copy a program's code into an empty folder, mutated where a mutant is given; return where it lies.
 
     Raises `DoesNotApply`.
     """
-    code = folder / "agent"
-    shutil.copytree(ROOT / "agent", code, ignore=shutil.ignore_patterns("__pycache__"))
+    code = folder / program
+    shutil.copytree(ROOT / program, code, ignore=shutil.ignore_patterns("__pycache__"))
     if mutant is not None:
         command = ["git", "apply", "--whitespace=nowarn", str(mutant.patch)]
         outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
@@ -57,12 +62,12 @@ def copy_code(mutant: Mutant | None, folder: Path) -> Path:
 
 
 def python_path(code: Path) -> list[str]:
-    """Where Python finds modules when the agent is the copy in `code`."""
-    return [str(code), str(ROOT / "operator"), str(ROOT)]
+    """Where Python finds modules when a program is the copy in `code`."""
+    return [str(code), *(str(ROOT / program) for program in PROGRAMS), str(ROOT)]
 
 
 def environment(code: Path) -> dict[str, str]:
-    """An environment in which `sam2_agent` is the copy in `code`."""
+    """An environment in which the program is the copy in `code`."""
     path = os.pathsep.join(python_path(code))
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PATH": _path()}
 
@@ -71,9 +76,10 @@ def _path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
-def _read(path: Path) -> Mutant:
+def _read(program: Program, path: Path) -> Mutant:
     comments = [line[2:].strip() for line in path.read_text().splitlines() if line.startswith("# ")]
     if not comments:
         raise ValueError(f"{path.name} does not begin with a comment that says what it breaks")
     killers = [line.removeprefix(KILLED_BY).strip() for line in comments if line.startswith(KILLED_BY)]
-    return Mutant(path.stem, comments[0], killers[0] if killers else None, path, rare="rare" in comments)
+    killer = killers[0] if killers else None
+    return Mutant(path.stem, program, comments[0], killer, path, rare="rare" in comments)

@@ -1,24 +1,21 @@
-"""Plays runs of the simulation until one of them finds something; `hunt` starts it with mutated code.
+"""Plays runs of a simulation until one of them finds something; `hunt` starts it with mutated code.
 
-    python -m tests.mutants.simulate CODE < RUNS
+    python -m tests.mutants.simulate PROGRAM CODE < RUNS
 
-CODE is the folder that `sam2_agent` must come from, RUNS a JSON list of scenarios and seeds.
+CODE is the folder that the program's package must come from, RUNS a JSON list of scenarios and seeds.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-import sam2_agent
-from tests.simulation.scenario import Scenario, run
-
-RunOf: TypeAlias = tuple[Scenario, int]
-"""A scenario and a seed."""
+from tests.mutants.hunters import Hunter, Program, RunOf, hunter
 
 RUNS: TypeAdapter[list[RunOf]] = TypeAdapter(list[RunOf])
 
@@ -32,22 +29,25 @@ class Found(BaseModel):
     complaint: str | None = None
 
 
-def simulate(runs: Sequence[RunOf]) -> Found:
+def simulate(by: Hunter, runs: Sequence[RunOf]) -> Found:
     """Play runs until a witness complains."""
-    for tried, (scenario, seed) in enumerate(runs, start=1):
-        outcome = run(seed, scenario)
-        if outcome.complaints or not outcome.verdict.clean:
-            return Found(tried=tried, complaint=(*outcome.complaints, str(outcome.verdict))[0])
+    for tried, of in enumerate(runs, start=1):
+        complaint = by.complaint(of)
+        if complaint is not None:
+            return Found(tried=tried, complaint=complaint)
     return Found(tried=len(runs))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print what was found as JSON."""
-    [code] = arguments
-    if not Path(sam2_agent.__file__).is_relative_to(code):
-        print(f"sam2_agent comes from {sam2_agent.__file__}, not from {code}", file=sys.stderr)
+    name, code = arguments
+    program: Program = next(each for each in get_args(Program) if each == name)
+    by = hunter(program)
+    where = import_module(by.package).__file__ or ""
+    if not Path(where).is_relative_to(code):
+        print(f"{by.package} comes from {where}, not from {code}", file=sys.stderr)
         return 2
-    print(simulate(RUNS.validate_json(sys.stdin.read())).model_dump_json())
+    print(simulate(by, RUNS.validate_json(sys.stdin.read())).model_dump_json())
     return 0
 
 

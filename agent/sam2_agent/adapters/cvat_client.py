@@ -118,11 +118,20 @@ class CVATClient:
         )
         client = self._client()
         response = send(client=client)
-        if response.status == 401 and (another := self._client(instead_of=client)) is not client:
-            response.drain_conn()
+        if response.status == 401 and (another := self._another(client, response)) is not client:
             response = send(client=another)
         check(response, self._url)
         return response
+
+    def _another(self, client: ApiClient, refusal: urllib3.BaseHTTPResponse) -> ApiClient:
+        """Return a client for which CVAT may not refuse; the same where there is no other."""
+        another: ApiClient | None = None
+        try:
+            another = self._client(instead_of=client)
+        finally:
+            if another is not client:
+                refusal.drain_conn()  # nobody will read it
+        return another
 
     def _client(self, instead_of: ApiClient | None = None) -> ApiClient:
         """Return an authenticated client: a new one where the credentials changed or a session has ended."""

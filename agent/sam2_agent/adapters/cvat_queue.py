@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from typing import ParamSpec, TypeVar, get_args
 
 import urllib3
@@ -38,26 +40,24 @@ class CVATQueue:
     async def watch(self, wake: Callable[[Category | None], None]) -> None:
         """Call `wake` for each event, with None where any category may have work, until the stream ends."""
         loop = asyncio.get_running_loop()
-        stream = await self._ask(
-            self._client.stream,
-            "/api/functions/queues/{queue}/watch",
-            silence=SILENCE_SECONDS,
-            queue=self._queue,
-        )
-        wake(None)  # what came before the stream was open sends no event
+        line = _Line()
 
-        def read() -> None:
-            while line := stream.readline(65_536):
-                self._client.on_answer()
-                if line.startswith(b"data:"):
-                    loop.call_soon_threadsafe(wake, _category(line.removeprefix(b"data:")))
+        def listen() -> None:
+            stream = self._client.stream(
+                "/api/functions/queues/{queue}/watch", silence=SILENCE_SECONDS, queue=self._queue
+            )
+            with closing(stream), suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+                line.hold(stream)
+                loop.call_soon_threadsafe(wake, None)  # what came before the stream was open sends no event
+                while data := stream.readline(65_536):
+                    self._client.on_answer()
+                    if data.startswith(b"data:"):
+                        loop.call_soon_threadsafe(wake, _category(data.removeprefix(b"data:")))
 
         try:
-            await asyncio.to_thread(read)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError):
-            return
+            await self._ask(listen)
         finally:
-            _hang_up(stream)
+            line.hang_up()
 
     async def acquire(self, category: Category) -> Assignment | None:
         """Take the next request."""
@@ -138,11 +138,27 @@ def _category(data: bytes) -> Category | None:
     return named if named in get_args(Category) else None
 
 
-def _hang_up(stream: urllib3.BaseHTTPResponse) -> None:
-    """Close the stream, also where a thread still reads it."""
-    try:
-        if isinstance(stream, urllib3.HTTPResponse):
-            stream.shutdown()
-    except (OSError, ValueError, RuntimeError):
-        pass  # closed already
-    stream.close()
+class _Line:
+    """A stream that one thread opens and reads, and another ends at any moment, maybe before it is open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream: urllib3.BaseHTTPResponse | None = None
+        self._over = False
+
+    def hold(self, stream: urllib3.BaseHTTPResponse) -> None:
+        """Keep the stream that was opened, to end it when asked."""
+        with self._lock:
+            self._stream = stream
+            self._end()
+
+    def hang_up(self) -> None:
+        """Have the stream end for whoever reads it, now or when it is opened."""
+        with self._lock:
+            self._over = True
+            self._end()
+
+    def _end(self) -> None:
+        if self._over and isinstance(self._stream, urllib3.HTTPResponse):
+            with suppress(OSError, ValueError, RuntimeError):  # closed already
+                self._stream.shutdown()

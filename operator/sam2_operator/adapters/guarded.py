@@ -8,7 +8,7 @@ address is looked at again once connected: a name may mean another address the s
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -22,6 +22,9 @@ _METADATA = frozenset(
     ip_address(address) for address in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
 """Of clouds whose metadata services are not link-local: AWS over IPv6, Alibaba, Azure, Oracle."""
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""By which hosts with IPv6 only reach those with IPv4 (RFC 6052); a DNS64 gives such addresses for names."""
 
 
 class ForbiddenAddressError(HTTPError):
@@ -40,8 +43,15 @@ def require_allowed(host: str, addresses: Iterable[str]) -> None:
 
 
 def _is_forbidden(address: IPv4Address | IPv6Address) -> bool:
-    plain = (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
+    plain = (_inner(address) if isinstance(address, IPv6Address) else None) or address
     return plain.is_link_local or plain in _METADATA
+
+
+def _inner(address: IPv6Address) -> IPv4Address | None:
+    """Give the IPv4 address that is reached by way of this one."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped
 
 
 def addresses_of(host: str, port: int) -> list[str]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,6 +45,12 @@ class OperatorMetrics:
         self._trackers = Gauge(
             "sam2_operator_trackers", "SAM2Trackers by readiness", ["ready"], registry=self._registry
         )
+        self._not_ready = Gauge(
+            "sam2_operator_trackers_not_ready",
+            "SAM2Trackers that are not ready, by the reason of their condition Ready",
+            ["reason"],
+            registry=self._registry,
+        )
         self._registered = Counter(
             "sam2_operator_functions_registered", "Functions made in CVAT", registry=self._registry
         )
@@ -69,8 +80,13 @@ class OperatorMetrics:
         """Count a function made in CVAT."""
         self._registered.inc()
 
-    def rendered(self, *, trackers: int, ready: int, waiting: int = 0) -> bytes:
-        """Give all metrics in Prometheus' text format."""
+    def rendered(
+        self, *, trackers: int, ready: int, waiting: int = 0, reasons: Mapping[str, int] | None = None
+    ) -> bytes:
+        """Give all metrics in Prometheus' text format; `reasons` count the trackers that are not ready."""
+        self._not_ready.clear()
+        for reason, count in (reasons or {}).items():
+            self._not_ready.labels(reason).set(count)
         self._waiting.set(waiting)
         self._trackers.labels("true").set(ready)
         self._trackers.labels("false").set(trackers - ready)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import redis
 
 _SCAN_COUNT = 500
+_MAX_CURSORS = 256
 
 
 class Purge:
@@ -47,6 +48,8 @@ class Purge:
                 break
         with self._lock:
             self._cursors[where, prefix] = cursor
+            if len(self._cursors) > _MAX_CURSORS:  # of trackers that were let go in the middle
+                del self._cursors[next(iter(self._cursors))]
         return False
 
 

@@ -52,6 +52,7 @@ class RedisClients:
     @contextmanager
     def looking_at(self, access: StateAccess) -> Iterator[redis.Redis]:
         """Lend a client for a look, of which no more threads wait than others can spare."""
+        self._of(access)  # a URL that is none is told as such
         where = _without_login(access.url)
         try:
             with self._bulkhead.passing(where), self.connected(access) as client:
@@ -88,6 +89,9 @@ class RedisClients:
         except redis.exceptions.InvalidResponse as error:
             # Its text quotes what came, which is not Redis's.
             raise StateStoreError(f"What answers at {where} is not Redis: correct its URL.") from error
+        except UnicodeError as error:
+            # What encodes names for the DNS says so of one with an empty or too long part.
+            raise StateStoreError(f"The host in {where} is none: correct the URL of Redis.") from error
         except (redis.RedisError, OSError, ssl.SSLError) as error:
             raise StateStoreError(
                 f"Redis at {where} does not answer: {error}. Check that it runs, its address and network "
@@ -129,9 +133,8 @@ def _client(access: StateAccess) -> redis.Redis:
             decode_responses=True,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
-            retry=Retry(
-                NoBackoff(), 1
-            ),  # for a kept connection that broke meanwhile; the rest is the driver's
+            # For a kept connection that broke meanwhile; the rest is the driver's.
+            retry=Retry(NoBackoff(), 1),
             **options,
         )
         pool = client.connection_pool
@@ -180,5 +183,8 @@ def _checked(connection: Any, connect: Callable[[], socket.socket]) -> socket.so
 
 
 def _without_login(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

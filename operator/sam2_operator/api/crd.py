@@ -73,7 +73,15 @@ def _columns() -> list[dict[str, Any]]:
         _column("Agent", f"{_AGENT}.reason", "What the agent is doing, or why it is not there"),
         _column("Model", ".status.model", "The model that tracks"),
         _column("Age", ".metadata.creationTimestamp", "Time since the tracker was made", kind="date"),
+        _column("Reason", f"{_READY}.reason", "Why it is ready, or not, in one word", wide=True),
         _column("Node", ".status.agent.node", "Where the agent runs", wide=True),
+        _column(
+            "Restarts",
+            ".status.agent.restarts",
+            "How often the agent's container restarted",
+            kind="integer",
+            wide=True,
+        ),
         _column("Message", f"{_READY}.message", "What is, and what to do", wide=True),
     ]
 

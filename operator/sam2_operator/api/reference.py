@@ -22,6 +22,7 @@ _INTRODUCTION = """\
 
 The resource `<version>`, kind `SAM2Tracker`, short name `s2t`. This page is generated from the
 operator's models; `kubectl explain s2t.spec --recursive` shows the same in a terminal.
+[operations.md](operations.md#reasons) says what the conditions in a status mean and what to do about them.
 
 Usually this is enough:
 

@@ -23,7 +23,7 @@ _RESOURCE_NAMES = rules(
     (
         (
             "self.all(key, key in ['cpu', 'memory', 'ephemeral-storage'] || "
-            "(key.contains('/') && !key.contains('kubernetes.io/')))"
+            "(key.contains('/') && !key.contains('kubernetes.io/') && key.size() <= 253))"
         ),
         "resources are cpu, memory, ephemeral-storage and devices such as nvidia.com/gpu",
     ),

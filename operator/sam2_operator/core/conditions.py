@@ -118,16 +118,32 @@ def conditions(
                 status=finding.status,
                 observed_generation=generation,
                 last_transition_time=since,
-                reason=word(finding.reason),
+                reason=word(finding.reason) or "Unknown",
                 message=sentence(finding.message),
             )
         )
     return result
 
 
+def withdrawn(told: Iterable[Condition], generation: int, now: datetime) -> list[Condition]:
+    """Give the conditions without the claim to be ready, of a tracker that will have another function.
+
+    Until its agent serves that one, whoever waits for Ready must go on waiting.
+    """
+    message = "The function in CVAT is being replaced."
+    instead = Finding("Ready", "False", "Registering", message)
+    before = list(told)
+    return [
+        conditions([instead], before, generation, now)[0]
+        if each.type == "Ready" and each.status == "True"
+        else each
+        for each in before
+    ]
+
+
 def word(reason: str) -> str:
-    """Give a reason that the API server takes: an agent or a kubelet may say anything."""
-    return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON] or "Unknown"
+    """Give what the API server takes of a reason, maybe nothing: an agent or a kubelet may say anything."""
+    return _NOT_IN_A_WORD.sub("", reason)[:MAX_REASON]
 
 
 def sentence(words: str) -> str:

@@ -23,6 +23,9 @@ _ADVICE = {
     "CreateContainerConfigError": "Check the Secrets and ConfigMaps that spec.agent.env names.",
 }
 
+_STARTING = frozenset({"Starting", "LoadingModel"})
+"""What is said of every agent that starts."""
+
 
 def explain(workload: Workload) -> Problem | None:
     """Say why the agent is not available; None if it is."""
@@ -148,6 +151,16 @@ def _not_running(workload: Workload) -> Problem | None:
     return _refused_before(workload) or Problem("Starting", f"The pod {pod.name} is about to start.")
 
 
+def _starts_again(workload: Workload) -> Problem | None:
+    """Explain an agent that has not come up since it ended by how it ended: it may end so again."""
+    pod, report = workload.pod, workload.report
+    if pod is None or pod.started or pod.termination is None or pod.termination.exit_code == 0:
+        return None
+    if report is not None and (report.ready or report.reason not in _STARTING):
+        return None
+    return _ending(pod, pod.termination)
+
+
 def _agent_says(workload: Workload) -> Problem | None:
     report = workload.report
     if report is None:
@@ -166,6 +179,7 @@ _CHECKS: tuple[Check, ...] = (
     _waiting,
     _outdated,
     _not_running,
+    _starts_again,
     _agent_says,
 )
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
     from sam2_operator.core.observed import Function, User
+    from sam2_operator.core.settlement import Rival
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,21 @@ class View:
     """What is known when deciding.
 
     `current` is the function of `target_id`, None when CVAT says it is gone. `around` is None until it is
-    asked for. `claimed` are ids that other trackers of this CVAT hold; `rival` is another tracker with an
-    unsettled registration of the same name.
+    asked for. `claimed` are ids that other trackers of this CVAT hold, and `contested` tells that one of them
+    has the better right to this tracker's own; `rivals` have unsettled registrations.
     """
 
+    key: str
     desired: Fields
     adopt_id: int | None
     status: TrackerStatus
     current: Function | None
     around: Surroundings | None
     claimed: Collection[int]
-    rival: str | None
+    rivals: Sequence[Rival]
     instance: str
     now: datetime
+    contested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,10 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Write the status: nothing came of the intent, and it is no longer wanted."""
+    """Write the status: an intent of which nothing came, or a function that is another's, is given up."""
 
     status: TrackerStatus
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

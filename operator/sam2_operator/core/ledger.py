@@ -1,13 +1,16 @@
 """Which tracker holds which function, so that none adopts another's.
 
 Two trackers may give their functions the same name with the same account. The ledger holds what every
-tracker's status says; only this operator writes those, so the ledger, once filled, is never behind.
+tracker's status says. Another operator may write those as well, while one replaces the other: so where it
+matters, it is filled again before something is decided.
 """
 
 from __future__ import annotations
 
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from sam2_operator.core.settlement import Rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,22 +28,23 @@ class Ledger:
 
     def fill(self, trackers: Iterable[Tracker]) -> None:
         """Take in all trackers there are."""
-        with self._lock:
-            for tracker in trackers:
-                known = self._trackers.get(tracker.key)
-                if known is None or _version(known) <= _version(tracker):
-                    self._trackers[tracker.key] = tracker
-            self.filled = True
+        for tracker in trackers:
+            self.note(tracker)
+        self.filled = True
 
-    def note(self, tracker: Tracker) -> None:
-        """Take in a tracker as it is now, in place of an earlier one of its name."""
+    def note(self, tracker: Tracker) -> Tracker | None:
+        """Take in a tracker as it was at some time; give the earlier one of its name that it replaces."""
         with self._lock:
+            known = self._trackers.get(tracker.key)
+            if known is not None and _version(known) > _version(tracker):
+                return None
             self._trackers[tracker.key] = tracker
+        return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
 
-    def forget(self, key: str) -> None:
-        """Drop a tracker that is gone."""
+    def forget(self, key: str) -> Tracker | None:
+        """Drop a tracker that is gone; give what was known of it."""
         with self._lock:
-            self._trackers.pop(key, None)
+            return self._trackers.pop(key, None)
 
     def claimed(self, tracker: Tracker) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold."""
@@ -51,12 +55,34 @@ class Ledger:
             if function_id is not None
         )
 
-    def rival(self, tracker: Tracker, name: str) -> str | None:
-        """Give another tracker that has an unsettled registration of the same name in the same CVAT."""
-        for other in self._others(tracker):
-            if other.status.registration is not None and other.status.registration.name == name:
-                return other.key
-        return None
+    def serves(self, tracker: Tracker, function_id: int) -> bool:
+        """Whether another tracker of the same CVAT has this function for its agent."""
+        return any(other.status.function_id == function_id for other in self._others(tracker))
+
+    def contests(self, tracker: Tracker) -> bool:
+        """Whether another tracker has a better right to the function that this one has.
+
+        Two operators may both have written it down: one that was given to two trackers by its id, or one that
+        came so late that another tracker's interrupted registration had settled for it. Who had it made comes
+        before whom it was given to, and else the first by name.
+        """
+        mine = tracker.status
+        if mine.function_id is None or mine.function is None:
+            return False
+        right = (mine.function.adopted, tracker.key)
+        holders = [each for each in self._others(tracker) if each.status.function_id == mine.function_id]
+        return any(
+            each.status.function is not None and (each.status.function.adopted, each.key) < right
+            for each in holders
+        )
+
+    def rivals(self, tracker: Tracker) -> tuple[Rival, ...]:
+        """Give the other trackers that have an unsettled registration in the same CVAT."""
+        return tuple(
+            Rival(other.key, other.status.registration)
+            for other in self._others(tracker)
+            if other.status.registration is not None
+        )
 
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:

@@ -101,6 +101,8 @@ class Pod:
     """When its grace period ends, if it is being deleted."""
     restarts: int = 0
     running: bool = False
+    started: bool = True
+    """Whether the agent has loaded its model since its container last began."""
     unschedulable: str | None = None
     """The scheduler's words."""
     waiting: tuple[str, str] | None = None

@@ -11,7 +11,7 @@ Whoever finds an intent without an id (a crash between 1 and 3, or an answer tha
 whether CVAT made the function. It looks for functions with exactly those fields, of the same account, with a
 higher id, that no other tracker holds. One is ours. None, again and again until a settle time is over (CVAT
 may list late), means that none was made. Several cannot be told apart: nothing is done, a condition names
-them.
+them. `core.settlement` decides that.
 
 A function is gone only when CVAT itself says so to the account that had it: an ingress's 404, or another
 account's, is a condition and never a second function.
@@ -19,7 +19,6 @@ account's, is a condition and never a second function.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
@@ -31,10 +30,10 @@ from sam2_operator.core.functions import (
     Register,
     Stop,
     Wait,
-    candidates,
     fields_of,
 )
-from sam2_operator.core.timestamps import parse, text
+from sam2_operator.core.settlement import SETTLE, Evidence, Made, Nothing, Several, settle
+from sam2_operator.core.timestamps import text
 
 if TYPE_CHECKING:
     from sam2_operator.core.functions import (
@@ -44,9 +43,7 @@ if TYPE_CHECKING:
         View,
     )
     from sam2_operator.core.observed import User
-
-SETTLE = timedelta(seconds=60)
-"""How late CVAT may list a function that it has made."""
+    from sam2_operator.core.settlement import Rival
 
 
 def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
@@ -57,6 +54,10 @@ def target_id(adopt_id: int | None, status: TrackerStatus) -> int | None:
 def decide(view: View) -> Decision:
     """Say what to do next."""
     pending = view.status.registration
+    if pending is None and view.contested:
+        given_up = {"function_id": None, "function": None}
+        why = f"Function {view.status.function_id} is another tracker's."
+        return Abandon(view.status.model_copy(update=given_up), why)
     if pending is None and view.current is not None and is_right(view.status, view.adopt_id, view.desired):
         return Keep(view.current)
     if view.around is None:
@@ -70,16 +71,25 @@ def decide(view: View) -> Decision:
 
 def _begin(view: View, around: Surroundings) -> Decision:
     status, record, user = view.status, view.status.function, around.user
-    lost = view.current is None and status.function_id is not None
-    if lost and record is not None and not record.adopted and record.user_id != user.id:
-        return Stop("OtherAccount", _other_account(status.function_id or 0, record.username, user))
-    if view.rival is not None:
+    if _is_anothers(record, user):
+        return Stop("OtherAccount", _other_account(view, user))
+    if view.current is None and status.function_id in {function.id for function in around.listing}:
+        return Wait(
+            SETTLE.total_seconds() / 4,
+            "CVATInconsistent",
+            f"CVAT says that there is no function {status.function_id}, and lists it; it is asked again.",
+        )
+    rival = next((each.key for each in view.rivals if _goes_first(each, view)), None)
+    if rival is not None:
         return Wait(
             SETTLE.total_seconds() / 4,
             "Settling",
-            f"The tracker {view.rival} is registering a function of the same name; this one follows.",
+            f"The tracker {rival} is registering a function of the same name; this one follows.",
         )
     highest = max((function.id for function in around.listing), default=0)
+    if record is not None and record.attempts > 1 and fields_of(record) == view.desired:
+        # It was asked for more than once: what an earlier attempt made may be listed only now.
+        return Register(_intent(view, user, record.above_id, attempts=record.attempts))
     return Register(_intent(view, user, max(highest, status.function_id or 0)))
 
 
@@ -115,6 +125,10 @@ def registered(status: TrackerStatus, intent: Registration, function_id: int) ->
     )
 
 
+def _goes_first(rival: Rival, view: View) -> bool:
+    return rival.registration.name == view.desired.name and rival.is_in_flight(view.now)
+
+
 def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
     user = around.user
     if intent.user_id != user.id:
@@ -124,34 +138,26 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
             f"holds the credentials of {user.username}, who cannot see what came of it. Put back the "
             f"credentials of {intent.username}, or delete the tracker and make it again.",
         )
-    found = candidates(intent, around.listing, view.claimed)
-    if not found:
-        return _settle_empty(view, user, intent)
-    if len(found) > 1:
-        ids = ", ".join(str(function.id) for function in found)
+    evidence = Evidence(around.listing, view.claimed, view.rivals)
+    settled = settle(view.key, intent, evidence, view.now)
+    if isinstance(settled, Made):
+        return Adopt(
+            registered(view.status, intent, settled.function.id),
+            f"Function {settled.function.id} is the one whose registration was interrupted.",
+        )
+    if isinstance(settled, Several):
+        ids = ", ".join(str(function.id) for function in settled.functions)
         return Stop(
             "SeveralFunctions",
             f"A registration was interrupted, and several functions named {intent.name!r} in CVAT may have "
             f"come of it: {ids}. Delete all but one of them in CVAT.",
         )
-    return Adopt(
-        registered(view.status, intent, found[0].id),
-        f"Function {found[0].id} is the one whose registration was interrupted.",
-    )
-
-
-def _settle_empty(view: View, user: User, intent: Registration) -> Decision:
-    waited = max(timedelta(), view.now - parse(intent.since))
-    if waited < SETTLE:
-        return Wait(
-            (SETTLE - waited).total_seconds(),
-            "Settling",
-            "A registration was interrupted. If CVAT shows no function of it until "
-            f"{text(view.now + SETTLE - waited)}, it is registered again.",
-        )
+    if not isinstance(settled, Nothing):
+        return Wait(settled.wait.total_seconds(), "Settling", settled.message)
     if view.adopt_id is None and fields_of(intent) == view.desired:
         return Register(_intent(view, user, intent.above_id, attempts=intent.attempts + 1))
-    return Abandon(view.status.model_copy(update={"registration": None}))
+    why = "Nothing came of a registration that is no longer wanted."
+    return Abandon(view.status.model_copy(update={"registration": None}), why)
 
 
 def _adopt_given(view: View, function_id: int, user: User) -> Decision:
@@ -174,6 +180,8 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
             f"Function {function_id} is another tracker's, and a function has one agent. Correct "
             "spec.function.id, or delete the other tracker.",
         )
+    if _is_anothers(view.status.function, user):
+        return Stop("OtherAccount", _other_account(view, user))
     adopted = RegisteredFunction.model_validate(
         {
             "name": function.name,
@@ -222,9 +230,15 @@ def _with_predecessor(status: TrackerStatus, function_id: int) -> list[int]:
     return obsolete
 
 
-def _other_account(function_id: int, username: str, user: User) -> str:
+def _is_anothers(record: RegisteredFunction | None, user: User) -> bool:
+    """Whether the operator made the function as another account: this one can neither see nor delete it."""
+    return record is not None and not record.adopted and record.user_id != user.id
+
+
+def _other_account(view: View, user: User) -> str:
+    username = view.status.function.username if view.status.function is not None else ""
     return (
-        f"Function {function_id} was registered by the account {username}, and the Secret now holds the "
-        f"credentials of {user.username}, who cannot see it. Put back the credentials of {username}, make "
-        f"the function visible to {user.username}, or delete the tracker and make it again."
+        f"Function {view.status.function_id} was registered by the account {username}, and the Secret now "
+        f"holds the credentials of {user.username}, who cannot replace it. Put back the credentials of "
+        f"{username}, or delete the tracker and make it again."
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sam2_operator.api.base import ApiModel
     from sam2_operator.api.scheduling import Affinity, Toleration
     from sam2_operator.api.tracker import Tracker
-    from sam2_operator.core.observed import Manifest
+    from sam2_operator.core.observed import Manifest, Workload
     from sam2_operator.core.placement import Defaults
 
 RESTART_ANNOTATION = "sam2.dev/restart"
@@ -53,6 +53,23 @@ def stateful_set(tracker: Tracker, function_id: int, defaults: Defaults, restart
         },
     }
     return {**owned(tracker, "apps/v1", "StatefulSet", naming.agent_name(name)), "spec": spec}
+
+
+def restart_digest(stateful_set: Manifest | None) -> str:
+    """Give the digest that the pod has now: while a Secret cannot be read, nothing is restarted."""
+    if stateful_set is None:
+        return ""
+    annotations = stateful_set["spec"]["template"]["metadata"].get("annotations", {})
+    return str(annotations.get(RESTART_ANNOTATION, ""))
+
+
+def serves(workload: Workload, function_id: int | None) -> bool:
+    """Whether the newest template is for this function: the API server may refuse to change it."""
+    if workload.stateful_set is None:
+        return False
+    (container,) = workload.stateful_set["spec"]["template"]["spec"]["containers"][:1]
+    setting = {"name": f"{environment.PREFIX}FUNCTION_ID", "value": str(function_id)}
+    return setting in container.get("env", [])
 
 
 def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:

@@ -24,10 +24,10 @@ import kubernetes
 from sam2_operator.adapters.kube.api import KubeApi
 from tests.cluster import controlplane
 from tests.controlplane import situations
+from tests.controlplane.agents import SpeakingAgent
 from tests.controlplane.crashpoints.bench import Bench, bench
 from tests.controlplane.crashpoints.scenarios import Point
 from tests.controlplane.crashpoints.trial import all_points, sample, shard, try_and_judge
-from tests.controlplane.harness import SpeakingAgent
 from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.server import serving_in_thread

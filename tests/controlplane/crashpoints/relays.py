@@ -1,7 +1,7 @@
 """Relays in front of the API server, CVAT and Redis: every call of the operator passes the gate.
 
 The API server's TLS ends in the relay, which speaks to it as the cluster's administrator; the operator speaks
-HTTP to the relay.
+HTTP to the relay. Watches pass without being numbered, or are opened and then tell nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import socket
 import socketserver
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 
@@ -26,8 +26,11 @@ _REDIS_READS = {"GET", "PING", "HELLO", "AUTH", "CLIENT", "SCAN", "SELECT", "GET
 
 
 @contextmanager
-def http_relay(upstream: str, gate: Gate, what: str, **tls: Any) -> Iterator[str]:
+def http_relay(
+    upstream: str, gate: Gate, what: str, *, silent_watches: bool = False, **tls: Any
+) -> Iterator[str]:
     """Relay HTTP to an address; give the relay's own."""
+    ended = Event()
     pool = urllib3.PoolManager(num_pools=2, maxsize=16, retries=False, **tls)
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,7 +45,10 @@ def http_relay(upstream: str, gate: Gate, what: str, **tls: Any) -> Iterator[str
 
         def _relay(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path = urlsplit(self.path).path
+            path, query = urlsplit(self.path).path, urlsplit(self.path).query
+            if parse_qs(query).get("watch", ["false"])[0] in {"true", "1"}:
+                _stream(self, self._forward(b"", preload_content=False), ended if silent_watches else None)
+                return
             call = Call(f"{what} {self.command} {path}", writes=self.command not in {"GET", "HEAD"})
             answer = gate.passing(call, lambda: self._forward(body))
             self.send_response_only(answer.status)
@@ -53,10 +59,15 @@ def http_relay(upstream: str, gate: Gate, what: str, **tls: Any) -> Iterator[str
             self.end_headers()
             self.wfile.write(answer.data)
 
-        def _forward(self, body: bytes) -> urllib3.BaseHTTPResponse:
+        def _forward(self, body: bytes, *, preload_content: bool = True) -> urllib3.BaseHTTPResponse:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_ONE_HOP}
             return pool.request(
-                self.command, f"{upstream}{self.path}", body=body, headers=headers, decode_content=False
+                self.command,
+                f"{upstream}{self.path}",
+                body=body,
+                headers=headers,
+                decode_content=False,
+                preload_content=preload_content,
             )
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _relay  # noqa: N815 - as http.server calls them
@@ -68,7 +79,25 @@ def http_relay(upstream: str, gate: Gate, what: str, **tls: Any) -> Iterator[str
     server.daemon_threads = True
     with _serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"
+        ended.set()
     pool.clear()
+
+
+def _stream(handler: BaseHTTPRequestHandler, answer: urllib3.BaseHTTPResponse, silent: Event | None) -> None:
+    """Pass a watch on as it comes, or keep it open and pass nothing on until an event."""
+    handler.close_connection = True
+    handler.send_response_only(answer.status)
+    handler.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    try:
+        if silent is not None:
+            silent.wait()
+            return
+        for chunk in answer.stream(decode_content=False):
+            handler.wfile.write(chunk)
+    finally:
+        answer.close()
 
 
 @contextmanager

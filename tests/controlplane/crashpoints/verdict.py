@@ -51,8 +51,7 @@ class Expectation:
         lost = self.strangers - ids
         found = [Flaw("hangs", f"functions of others were deleted: {sorted(lost)}")] if lost else []
         own = [each for each in functions if each.id not in self.strangers]
-        users = {str(user, "utf-8") for user in redis.execute_command("ACL", "USERS")}  # type: ignore[no-untyped-call]
-        users = {user for user in users if user.startswith("s2t-")} - self.users
+        users = _users(redis) - self.users
         if self.present:
             return [*found, *self._of_present(scene, own, users)]
         return [*found, *self._of_gone(scene, own, users)]
@@ -107,3 +106,14 @@ def _is_ready(live: dict[str, Any]) -> bool:
     conditions = {each["type"]: each for each in status.get("conditions", [])}
     current = status.get("observedGeneration") == live["metadata"]["generation"]
     return bool(current and conditions and all(each["status"] == "True" for each in conditions.values()))
+
+
+def _users(redis: redis.Redis) -> set[str]:
+    users = (str(user, "utf-8") for user in redis.execute_command("ACL", "USERS"))  # type: ignore[no-untyped-call]
+    return {user for user in users if user.startswith("s2t-")}
+
+
+def forget_users(redis: redis.Redis) -> None:
+    """Delete the users of all trackers."""
+    for user in _users(redis):
+        redis.execute_command("ACL", "DELUSER", user)  # type: ignore[no-untyped-call]

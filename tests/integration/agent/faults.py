@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from sam2_agent.adapters.clock import BootClock
 from sam2_agent.core.patience import Patience
 from tests import fault_table
 from tests.cvat_standin.annotator import RunError, TrackedFrame
@@ -17,6 +18,7 @@ from tests.cvat_standin.control_models import RequestRecord
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import Shapes, World, drawn_shapes
 from tests.samples import FULL
+from tests.toy_tracker import ToyTracker
 
 T = TypeVar("T")
 
@@ -51,6 +53,16 @@ class HurriedClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._speed)
+
+
+class Laborious(BootClock):
+    """The time of an agent that takes a second for each step of each object."""
+
+    def __init__(self, tracker: ToyTracker) -> None:
+        self._tracker = tracker
+
+    def now(self) -> float:
+        return super().now() + self._tracker.steps
 
 
 def undisturbed(world: World, *, stop: int) -> list[Shapes]:

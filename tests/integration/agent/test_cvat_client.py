@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,11 @@ from sam2_agent.adapters.cvat_replies import MAX_RETRY_AFTER
 from sam2_agent.core.status import STUCK_SECONDS
 from sam2_agent.errors import AnswerRefused, CVATShielded, CVATUnavailable, NotOurs
 from tests.cvat_standin.client import CVAT
+from tests.cvat_standin.waiting import wait_for
 from tests.integration.cvat_standin.caller import Caller
 
 ACQUIRE = "POST /api/functions/queues/{id}/requests/acquire"
+WATCH = "GET /api/functions/queues/{id}/watch"
 COMPLETE = "POST /api/functions/queues/{id}/requests/{request_id}/complete"
 
 
@@ -99,6 +102,24 @@ async def test_a_refused_token_is_not_sent_again_at_once(cvat: CVAT, queue: CVAT
     with pytest.raises(CVATUnavailable):
         await queue.acquire("interactive")
     assert cvat.count(ACQUIRE) == 1
+
+
+async def test_a_stream_that_opens_when_nobody_waits_for_it_any_more_is_closed(
+    cvat: CVAT, client: CVATClient
+) -> None:
+    function = Caller(cvat.url, "token-of-robot").create_function()
+    cvat.faults.stall(WATCH)
+    watching = asyncio.ensure_future(CVATQueue(client, function, "s2t_test").watch(lambda _: None))
+    await asyncio.to_thread(cvat.wait_for_calls, WATCH)
+    watching.cancel()
+    await asyncio.wait({watching})
+    cvat.faults.release()
+
+    def ended() -> bool:
+        (call,) = cvat.log(WATCH)
+        return call.milliseconds is not None
+
+    await asyncio.to_thread(wait_for, ended, "the end of the stream")
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 410])

@@ -1,6 +1,6 @@
 """Alive is an agent whose loop comes round, however long it legitimately waits, and no other.
 
-Time is hurried: the five minutes after which an agent counts as stuck pass in three seconds.
+Time is hurried: the five minutes after which an agent counts as stuck pass in six seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.integration.agent.faults import ACQUIRE, HurriedClock, ask_to_begin, 
 from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.agent.sticky_tracker import StickyTracker
 
-SPEED = 100.0
+SPEED = 50.0
 PATIENCE = Patience(lease=3000.0, poll=10.0, request=3000.0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,26 +9,13 @@ import pytest
 
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.errors import CVATUnavailable
+from tests.behind_proxy import no_proxies, proxy
 from tests.cvat_standin.certificates import BEHIND_PROXY
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.fixtures import secure_cvat
-from tests.http_proxy import HttpProxy, http_proxy
+from tests.http_proxy import HttpProxy
 
-__all__ = ["secure_cvat"]
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def proxy(secure_cvat: CVAT) -> Iterator[HttpProxy]:
-    port = urlsplit(secure_cvat.url).port or 0
-    with http_proxy({BEHIND_PROXY: ("127.0.0.1", port)}) as running:
-        yield running
+__all__ = ["no_proxies", "proxy", "secure_cvat"]
 
 
 def connected(cvat: CVAT, folder: Path, proxy_url: str | None = None) -> CVATClient:

@@ -16,6 +16,7 @@ from tests.integration.agent.conftest import LENGTH, World, drawn_shapes
 from tests.integration.agent.faults import (
     FRAME,
     PATIENT,
+    Laborious,
     at,
     judged,
     keys,
@@ -23,6 +24,7 @@ from tests.integration.agent.faults import (
     sentence_of,
     undisturbed,
 )
+from tests.toy_tracker import ToyTracker
 
 
 @pytest.mark.parametrize("lost", ["memory:*", "answer:*", "*"])
@@ -102,14 +104,16 @@ def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world
         answer = world.run(type="track", frame=frame, states=answer["states"])
     first.stop()
     delete(world, "memory:*")
-    hurried = world.new_toy(patience=Patience(lease=3.0, poll=1.0, restore=0.05)).start().wait_ready()
+    tracker = ToyTracker()
+    patience = Patience(lease=600.0, poll=1.0, restore=4.0)
+    world.new_toy(tracker=tracker, clock=Laborious(tracker), patience=patience).start().wait_ready()
     refused: list[str] = []
     while (sentence := sentence_of(world, type="track", frame=15, states=answer["states"])) and len(
         refused
     ) < 40:
         refused.append(sentence)
     assert set(refused) == {"The agent is restoring this track, which takes a while; run the action again."}
-    assert hurried.tracker.steps == 3 * 16
+    assert tracker.steps == 3 * 16
 
 
 def test_one_object_lacks_its_prompt_on_the_frame_of_anothers_lost_step(world: World) -> None:

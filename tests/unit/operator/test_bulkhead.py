@@ -25,6 +25,11 @@ def slow(doors: Bulkhead, clock: MovableClock, *names: str, seconds: float = 11)
             clock.advance(seconds)
 
 
+def fail_slowly(clock: MovableClock) -> None:
+    clock.advance(11)
+    raise ZeroDivisionError
+
+
 def test_who_answers_quickly_is_asked_by_any_number(clock: MovableClock) -> None:
     doors = bulkhead(clock)
     with ExitStack() as inside:
@@ -74,8 +79,7 @@ def test_a_slow_failure_counts_and_frees_its_slot(clock: MovableClock) -> None:
     doors = bulkhead(clock, slots=1, failures_only=True)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), doors.passing("broken"):
-            clock.advance(11)
-            raise ZeroDivisionError
+            fail_slowly(clock)
         assert doors.is_suspect("broken")
     slow(doors, clock, "slow but answering")
     assert not doors.is_suspect("slow but answering")

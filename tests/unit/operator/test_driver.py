@@ -22,10 +22,14 @@ from tests.unit.operator.build import pod
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from sam2_operator.core.observed import Pod
+
 READY = Outcome(exists=True, ready=True, pod=pod())
 WAITING = Outcome(exists=True)
 GONE = Outcome(exists=False)
 NEVER = 3600.0
+PATIENCE = 2.0
+"""Longer than a busy machine lets a process wait for its turn."""
 
 
 @asynccontextmanager
@@ -136,6 +140,38 @@ async def test_the_sweep_finds_what_nobody_told_of() -> None:
         await until(lambda: found["cars"] == 1 and driver.problem is None)
 
 
+async def test_a_mistake_while_listing_does_not_end_the_listing() -> None:
+    mistakes = iter([ValueError("a bug"), KeyError("another")])
+
+    def listing() -> list[tuple[str, str]]:
+        for mistake in mistakes:
+            raise mistake
+        return []
+
+    pace = Pace(interval=NEVER, agent_interval=0.01)
+    async with driving(lambda *_: WAITING, scopes=[listing], pace=pace) as (driver, _):
+        await until(lambda: driver.problem is None)
+
+
+async def test_agents_of_the_same_name_in_two_namespaces_are_asked_at_once() -> None:
+    together = threading.Barrier(2, timeout=10)
+    asked = Counter[str]()
+
+    def serves(_: Pod) -> bool:
+        if asked["pairs"] < 6:
+            together.wait()
+            asked.update(["pairs"])
+        return True
+
+    pace = Pace(interval=NEVER, agent_interval=0.05)
+    async with driving(lambda *_: READY, serves=serves, pace=pace) as (driver, results):
+        driver.wake("lab", "cars")
+        driver.wake("plant", "cars")
+        await until(lambda: asked["pairs"] >= 6)
+        assert driver.stuck() is None
+    assert results == {"done": 2}
+
+
 async def test_a_namespace_that_cannot_be_listed_is_told_and_hides_no_other() -> None:
     found = Counter[str]()
 
@@ -210,11 +246,30 @@ async def test_one_that_hangs_shows_although_others_go_on() -> None:
             free.wait(10)
         return WAITING
 
-    pace = Pace(interval=0.01, agent_interval=0.01, stuck=5, hung=0.2)
+    pace = Pace(interval=0.01, agent_interval=0.01, stuck=NEVER, hung=0.2)
     async with driving(reconcile, pace=pace) as (driver, results):
         driver.wake("lab", "cars")
         driver.wake("lab", "bikes")
         await until(lambda: results["done"] > 3 and driver.stuck() == "the reconcile of lab/cars")
+        free.set()
+
+
+async def test_one_that_takes_long_while_others_end_is_no_hang_yet() -> None:
+    free = threading.Event()
+
+    def reconcile(namespace: str, name: str) -> Outcome:
+        if name == "cars":
+            free.wait(10)
+        return WAITING
+
+    pace = Pace(interval=0.01, agent_interval=0.01, stuck=PATIENCE, hung=NEVER)
+    async with driving(reconcile, pace=pace) as (driver, _):
+        driver.wake("lab", "bikes")
+        driver.wake("lab", "cars")
+        began = time.monotonic()
+        while time.monotonic() < began + 1.5 * PATIENCE:
+            assert driver.stuck() is None
+            await asyncio.sleep(0.02)
         free.set()
 
 
@@ -225,11 +280,11 @@ async def test_failing_is_progress() -> None:
         tries.update([name])
         raise KubernetesError("The API server did not answer.")
 
-    pace = Pace(interval=0.05, agent_interval=NEVER, stuck=0.5, hung=0.5)
+    pace = Pace(interval=0.05, agent_interval=NEVER, stuck=PATIENCE, hung=PATIENCE)
     async with driving(reconcile, pace=pace) as (driver, _):
         driver.wake("lab", "cars")
         began = time.monotonic()
-        while time.monotonic() < began + 1:
+        while time.monotonic() < began + 1.5 * PATIENCE:
             assert driver.stuck() is None
             await asyncio.sleep(0.02)
     assert tries["cars"] > 5

@@ -22,6 +22,8 @@ from tests.unit.operator.build import NOW, pod, workload
 
 SERVING = AgentReport(ready=True, reason="Serving", message="")
 LOADING = AgentReport(ready=False, reason="LoadingModel", message="...")
+REFUSED = AgentReport(ready=False, reason="CredentialsRefused", message="...")
+STOPPED = Termination(exit_code=0, reason="Completed", message="")
 ENDED = Termination(
     exit_code=1, reason="Error", message='{"reason": "DeviceLost", "message": "The GPU is gone."}'
 )
@@ -41,6 +43,11 @@ ENDED = Termination(
             "DeviceLost",
         ),
         (workload(pod(termination=ENDED), report=SERVING), None),
+        (workload(pod(termination=ENDED), report=LOADING), "LoadingModel"),
+        (workload(pod(started=False, termination=ENDED), report=LOADING), "DeviceLost"),
+        (workload(pod(started=False, termination=ENDED), report=REFUSED), "CredentialsRefused"),
+        (workload(pod(started=False, termination=STOPPED), report=LOADING), "LoadingModel"),
+        (workload(pod(started=False), report=LOADING), "LoadingModel"),
         (workload(pod(revision="cars-agent-old"), report=SERVING), "RollingOut"),
         (workload(pod(), observed=1, report=SERVING), "RollingOut"),
         (workload(pod(running=False)), "Starting"),

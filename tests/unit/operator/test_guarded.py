@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from ipaddress import ip_address
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -87,14 +88,16 @@ def redis_answers(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["169.254.169.254", "169.254.0.1", "fe80::1", "fe80::1%eth0", "::ffff:169.254.169.254", "fd00:ec2::254",
-     "168.63.129.16", "100.100.100.200"],
+     "64:ff9b::a9fe:a9fe", "168.63.129.16", "100.100.100.200"],
 )  # fmt: skip
 def test_addresses_that_serve_nodes_their_credentials(address: str) -> None:
     with pytest.raises(ForbiddenAddressError):
         require_allowed("cvat.example", ["192.0.2.1", address])
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.1", "127.0.0.1", "2001:db8::1", "fd00::1"])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "192.168.1.1", "127.0.0.1", "2001:db8::1", "fd00::1", "64:ff9b::a00:1"]
+)
 def test_addresses_where_a_cvat_may_be(address: str) -> None:
     require_allowed("cvat.example", [address])
 
@@ -132,7 +135,7 @@ def test_a_name_that_means_another_address_the_second_time(
     monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> None:
     # 127.0.0.1 plays the metadata service: no test machine has one.
-    monkeypatch.setattr(guarded, "_METADATA", frozenset({guarded.ip_address("127.0.0.1")}))
+    monkeypatch.setattr(guarded, "_METADATA", frozenset({ip_address("127.0.0.1")}))
     for ask, scheme in ((cvat_answers, "http"), (redis_answers, "redis")):
         with monkeypatch.context() as once:
             forged(once, "192.0.2.1", "127.0.0.1")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from sam2_operator.adapters.kube.pod import event_from
 from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
 from sam2_operator.core.environment import seconds
+from sam2_operator.core.observed import Event
 from sam2_operator.core.workload import stateful_set
 from tests.unit.operator.build import DEFAULTS, UID, tracker
 
@@ -124,6 +126,11 @@ def test_the_pull_policy_follows_the_image(image: str, policy: str) -> None:
     assert container(agent={"image": image})["imagePullPolicy"] == policy
 
 
+def test_parts_of_an_affinity_that_say_nothing_are_not_written() -> None:
+    """What the API server stores of an empty part depends on whether there was more before."""
+    assert "affinity" not in pod_spec(agent={"affinity": {"nodeAffinity": {}, "podAffinity": {}}})
+
+
 def test_pod_fields_pass_through() -> None:
     affinity = {
         "nodeAffinity": {
@@ -212,3 +219,30 @@ def test_all_objects_are_the_trackers_own() -> None:
 @pytest.mark.parametrize(("written", "meant"), [("8h", 28800), ("1h30m", 5400), ("90s", 90), ("2h5s", 7205)])
 def test_durations(written: str, meant: int) -> None:
     assert seconds(written) == meant
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {
+            "lastTimestamp": "2026-01-01T12:00:07Z",
+            "firstTimestamp": "2026-01-01T12:00:01Z",
+            "eventTime": None,
+        },
+        {"eventTime": "2026-01-01T12:00:07.123456Z", "lastTimestamp": None},
+        {
+            "eventTime": "2026-01-01T12:00:01.5Z",
+            "series": {"lastObservedTime": "2026-01-01T12:00:07.000000Z"},
+        },
+        {},
+    ],
+)
+def test_an_event_is_as_old_as_it_was_last_told(times: dict[str, Any]) -> None:
+    live = {
+        "metadata": {"creationTimestamp": "2026-01-01T12:00:07Z" if not times else "2026-01-01T12:00:00Z"},
+        "involvedObject": {"uid": "pod-1"},
+        "reason": "FailedMount",
+        "message": 'secret "hub" not found',
+    }
+    event = event_from({**live, **times})
+    assert event == Event("FailedMount", 'secret "hub" not found.', "pod-1", "2026-01-01T12:00:07Z")

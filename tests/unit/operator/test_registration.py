@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sam2_operator.api.status import TrackerStatus
+from sam2_operator.api.status import Registration, TrackerStatus
 from sam2_operator.core.functions import (
     Abandon,
     Adopt,
@@ -23,6 +23,7 @@ from sam2_operator.core.functions import (
 )
 from sam2_operator.core.observed import User
 from sam2_operator.core.registration import decide, registered
+from sam2_operator.core.settlement import Rival
 from sam2_operator.core.timestamps import text
 from tests.unit.operator.build import NOW, function
 
@@ -54,17 +55,23 @@ def pending(seconds_ago: float = 0, **changes: Any) -> dict[str, Any]:
 
 def view(status: dict[str, Any] | None = None, *listed: Any, **changes: Any) -> View:
     usual = View(
+        key="lab/cars",
         desired=FIELDS,
         adopt_id=None,
         status=TrackerStatus.model_validate(status or {}),
         current=None,
         around=Surroundings(ANN, tuple(listed)),
         claimed=frozenset(),
-        rival=None,
+        rivals=(),
         instance="operator-1",
         now=NOW,
     )
     return replace(usual, **changes)
+
+
+def rival(seconds_ago: float, **changes: Any) -> Rival:
+    intent = Registration.model_validate(pending(seconds_ago, **changes)["registration"])
+    return Rival("lab/bikes", intent)
 
 
 def test_without_a_function_cvat_is_asked_for_all_first() -> None:
@@ -183,7 +190,55 @@ def test_a_clock_that_was_set_back_only_waits() -> None:
 
 
 def test_a_rival_of_the_same_name_goes_first() -> None:
-    assert isinstance(decide(view(rival="lab/bikes")), Wait)
+    assert isinstance(decide(view(rivals=[rival(30)])), Wait)
+
+
+def test_a_rival_that_never_settles_holds_nobody_up() -> None:
+    assert isinstance(decide(view(rivals=[rival(60)])), Register)
+
+
+@pytest.mark.parametrize("age", [0, 30, 59])
+def test_what_a_rival_in_flight_may_have_made_is_not_taken(age: int) -> None:
+    decision = decide(view(pending(3600), function(11), rivals=[rival(age)]))
+    assert isinstance(decision, Wait)
+    assert "lab/bikes" in decision.message
+
+
+def test_of_two_that_settle_late_the_elder_goes_first() -> None:
+    elder, younger = pending(200), pending(100)
+    assert isinstance(decide(view(elder, function(11), rivals=[rival(100)])), Adopt)
+    assert isinstance(decide(view(younger, function(11), rivals=[rival(200)])), Wait)
+
+
+def test_a_rival_with_other_fields_or_another_account_is_none() -> None:
+    others = [rival(0, visibility="public"), rival(0, userID=2)]
+    assert isinstance(decide(view(pending(), function(11), rivals=others)), Adopt)
+
+
+def test_a_function_that_cvat_still_lists_is_not_gone() -> None:
+    decision = decide(view({"functionID": 11, "function": RECORD}, function(11)))
+    assert isinstance(decision, Wait)
+    assert decision.reason == "CVATInconsistent"
+
+
+@pytest.mark.parametrize("adopt_id", [None, 42])
+def test_a_function_of_another_account_is_not_replaced_for_it_could_not_be_deleted(adopt_id: Any) -> None:
+    status = {"functionID": 11, "function": {**RECORD, "userID": 2, "username": "bob"}}
+    current = function(11 if adopt_id is None else 42, owner_id=2, visibility="public")
+    desired = Fields("bikes", "private", ("mask",))
+    decision = decide(view(status, current=current, adopt_id=adopt_id, desired=desired))
+    assert isinstance(decision, Stop)
+    assert decision.reason == "OtherAccount"
+
+
+def test_a_given_function_that_another_one_has_the_better_right_to_is_given_up() -> None:
+    status = {"functionID": 42, "function": {**RECORD, "adopted": True}}
+    decision = decide(view(status, adopt_id=42, current=function(42), contested=True))
+    assert isinstance(decision, Abandon)
+    assert decision.status.function_id is None
+    after = view(None, adopt_id=42, current=function(42), claimed={42})
+    assert isinstance(stop := decide(replace(after, status=decision.status)), Stop)
+    assert stop.reason == "FunctionTaken"
 
 
 def test_a_given_function_is_adopted_and_never_obsolete() -> None:

@@ -71,7 +71,11 @@ def condition(objects: Objects) -> dict[str, Any]:
 
 LIES: dict[str, Callable[[Objects], Any]] = {
     "observed before it is there": lambda o: o["now"]["metadata"].update(generation=0),
-    "another generation than the status": lambda o: condition(o).update(observedGeneration=2),
+    "Ready tells about generation 2": lambda o: condition(o).update(observedGeneration=2),
+    "Ready tells about generation 0": lambda o: condition(o).update(observedGeneration=0),
+    "about an older generation": lambda o: o["before"]["status"]["conditions"][0].update(
+        observedGeneration=2
+    ),
     "has the reason": lambda o: condition(o).update(reason="not one word"),
     "says no sentence": lambda o: condition(o).update(message="because"),
     "holds a secret": lambda o: condition(o).update(message="The password hunter2 is wrong."),

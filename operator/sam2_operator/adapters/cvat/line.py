@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sam2_operator.adapters.cvat.restraint import Restraint
 from sam2_operator.core.bulkhead import Bulkhead, OccupiedError
-from sam2_operator.errors import NotAskedError
+from sam2_operator.errors import NotAskedError, OthersFirstError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,25 +37,33 @@ class Line:
             yield
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Surround a request.
+    def turn(self) -> Iterator[None]:
+        """Hold the account for several requests, or to see whether one is still needed.
 
         Raises:
-            RateLimitedError: CVAT asked to wait; nothing was sent.
-            NotAskedError: it was slow a moment ago, or others wait for it already; nothing was sent.
+            RateLimitedError: CVAT asked to wait.
+            NotAskedError: it was slow a moment ago, or others wait for it already.
         """
         self._require_leave()
-        if not self._lock.acquire(timeout=0 if self._bulkhead.is_suspect(self._host) else _PATIENCE_SECONDS):
+        patience = 0 if self._bulkhead.is_suspect(self._host) else _PATIENCE_SECONDS
+        if not self._lock.acquire(timeout=patience):
             raise self._not_asked()
-        account, shared = self._restraints
         try:
             self._require_leave()  # another thread may have learned something meanwhile
-            with account.noting(), shared.noting(), self._bulkhead.passing(self._host):
-                yield
-        except OccupiedError as error:
-            raise self._not_asked() from error
+            yield
         finally:
             self._lock.release()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Surround a request; raises what `turn` does, and nothing was sent then."""
+        account, shared = self._restraints
+        with self.turn():
+            try:
+                with account.noting(), shared.noting(), self._bulkhead.passing(self._host):
+                    yield
+            except OccupiedError as error:
+                raise self._not_asked() from error
 
     def _require_leave(self) -> None:
         for restraint in self._restraints:
@@ -64,6 +72,8 @@ class Line:
     def _not_asked(self) -> NotAskedError:
         """Say why nothing was sent, in the words of the last time if it went wrong then."""
         words = next((each for each in (r.last_words() for r in self._restraints) if each), None)
-        return NotAskedError(
-            words or f"CVAT at {self._host} answers slowly; it is asked again when others were answered."
+        if words:
+            return NotAskedError(words)
+        return OthersFirstError(
+            f"CVAT at {self._host} answers slowly; it is asked again when others were answered."
         )

@@ -21,6 +21,10 @@ class NotFoundError(KubernetesError):
     """There is no such object."""
 
 
+class MissingRightError(KubernetesError):
+    """The operator's account may not do this (403)."""
+
+
 class UnauthorizedError(KubernetesError):
     """The API server does not accept the operator's credentials (401): nothing was done."""
 
@@ -42,26 +46,27 @@ def parsed(verb: str, path: str, status: int, data: bytes) -> Manifest:
     raise _refusal(verb, path, status, answer if isinstance(answer, dict) else {})
 
 
+_KINDS: dict[int, type[KubernetesError]] = {404: NotFoundError, 409: ConflictError}
+
+
 def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesError:
-    message = answer.get("message") or f"status {status}"
-    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
+    message = str(answer.get("message") or f"status {status}")
+    causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes") or []]
     sentence = f"The API server refused {verb} {path}: {message}"
     if status == 401:
         return UnauthorizedError(
             f"The API server does not know the operator (401 for {verb} {path}): its token has expired, or "
             "its ServiceAccount was deleted: restore that and restart the operator's pod."
         )
-    if status == 404:
-        return NotFoundError(sentence)
-    if status == 409:
-        return ConflictError(sentence)
+    if status in _KINDS:
+        return _KINDS[status](sentence)
     if "NamespaceTerminating" in causes:
         return NamespaceTerminatingError(sentence)
-    missing_right = _is_missing_right(message)
-    if status in {400, 422} or (status == HTTPStatus.FORBIDDEN and not missing_right):
+    if status == HTTPStatus.FORBIDDEN and _is_missing_right(message):
+        return MissingRightError(f"{sentence}. Give the operator the rights listed in docs/operator.md.")
+    if status in {400, 403, 422}:
         return InvalidObjectError(str(message))
-    advice = " Give it the rights listed in docs/operator.md." if missing_right else ""
-    return KubernetesError(f"{sentence}{advice}")
+    return KubernetesError(sentence)
 
 
 def _is_missing_right(message: str) -> bool:

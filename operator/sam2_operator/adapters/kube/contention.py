@@ -19,6 +19,7 @@ from sam2_operator.errors import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sam2_operator.api.status import TrackerStatus
     from sam2_operator.api.tracker import Tracker
 
 Written = TypeVar("Written")
@@ -46,6 +47,15 @@ def insist(
                 raise
             seen = live
     return write(seen)
+
+
+def retold(status: TrackerStatus, tracker: Tracker, seen: Tracker) -> TrackerStatus:
+    """Give a status for the version that was seen last: what it only copies of the first, it copies of that.
+
+    Else one operator, writing down a function, would take back what another one has told meanwhile.
+    """
+    copied = {each for each in _TOLD if getattr(status, each) == getattr(tracker.status, each)}
+    return status.model_copy(update={each: getattr(seen.status, each) for each in copied})
 
 
 def _matters(tracker: Tracker) -> tuple[object, ...]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
-from sam2_operator.adapters.kube.contention import insist
-from sam2_operator.adapters.kube.pod import event_from, pod_from
+from sam2_operator.adapters.kube.contention import insist, retold
+from sam2_operator.adapters.kube.events import EventRecorder, Told
+from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
 from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
-from sam2_operator.core.timestamps import text
-from sam2_operator.errors import ConflictError, KubernetesError, NamespaceTerminatingError
+from sam2_operator.errors import ConflictError, KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sam2_operator.api.status import TrackerStatus
     from sam2_operator.core.observed import Event, Manifest, Pod
@@ -34,7 +35,6 @@ _PATHS: Mapping[str, str] = {
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
 TRACKERS = f"/apis/{GROUP}/{VERSION}"
-_MAX_EVENT = 1024
 
 
 class UnreadableTrackerError(KubernetesError):
@@ -57,15 +57,21 @@ class Kube:
         return None if live is None else _tracker(live)
 
     def trackers(self) -> list[Tracker]:
-        """Read all trackers that the operator serves and can read."""
-        scopes: Iterable[str] = [f"/namespaces/{each}" for each in self.namespaces] or [""]
+        """Read all trackers that the operator serves and can read.
+
+        A namespace of several that it may not read hides none of the others: it serves nobody there.
+        """
         found = []
-        for scope in scopes:
-            for live in self.api.pages(f"{TRACKERS}{scope}/{PLURAL}"):
-                try:
+        for scope in [f"/namespaces/{each}" for each in self.namespaces] or [""]:
+            try:
+                listed = self.api.pages(f"{TRACKERS}{scope}/{PLURAL}")
+            except MissingRightError:
+                if len(self.namespaces) < 2:
+                    raise
+                continue
+            for live in listed:
+                with suppress(UnreadableTrackerError):  # its own reconcile tells about it
                     found.append(_tracker(live))
-                except UnreadableTrackerError:
-                    continue  # its own reconcile tells about it
         return found
 
     def names(self, scope: str) -> list[tuple[str, str]]:
@@ -76,10 +82,10 @@ class Kube:
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         """Replace the status, if the tracker is still the one that was read in all that matters."""
-        told = status.model_dump(by_alias=True, exclude_none=True)
-        content = {key: value for key, value in told.items() if value != []}
 
         def write(seen: Tracker) -> Tracker:
+            told = retold(status, tracker, seen).model_dump(by_alias=True, exclude_none=True)
+            content = {key: value for key, value in told.items() if value != []}
             names = {"name": seen.metadata.name, "namespace": seen.metadata.namespace}
             body = {
                 "apiVersion": API_VERSION,
@@ -88,7 +94,10 @@ class Kube:
                 "status": content,
             }
             query = {"fieldManager": FIELD_MANAGER}
-            return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+            try:
+                return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+            except NotFoundError as error:
+                raise ConflictError(f"The tracker {tracker.key} is gone: {error}") from error
 
         return insist(tracker, lambda: self._again(tracker), write)
 
@@ -112,15 +121,8 @@ class Kube:
         return self.tracker(tracker.metadata.namespace, tracker.metadata.name)
 
     def is_terminating(self, namespace: str) -> bool:
-        """Whether a namespace is being deleted; found by a trial, for the operator may not read Namespaces."""
-        about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
-        try:
-            self._event(namespace, namespace, about, warning=False, reason="Trial", message="", trial=True)
-        except (NamespaceTerminatingError, NotFoundError):
-            return True
-        except KubernetesError:
-            return False
-        return False
+        """Whether a namespace is being deleted."""
+        return self._recorder.is_terminating(namespace)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read an object."""
@@ -163,9 +165,7 @@ class Kube:
 
     def events(self, namespace: str, kind: str, name: str) -> tuple[Event, ...]:
         """Give what was told of late about an object, and about others that had its name before."""
-        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-        found = self.api.pages(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)
-        return tuple(event_from(each) for each in found)
+        return self._recorder.told(namespace, kind, name)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Give a Secret's data."""
@@ -181,54 +181,19 @@ class Kube:
         self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False
     ) -> None:
         """Tell about a transition; a lasting one on the Namespace, if that goes away with the tracker."""
-        namespace = tracker.metadata.namespace
         about = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "name": tracker.metadata.name,
-            "namespace": namespace,
+            "namespace": tracker.metadata.namespace,
             "uid": tracker.metadata.uid,
         }
-        try:
-            self._event(
-                namespace, tracker.metadata.name, about, warning=warning, reason=reason, message=message
-            )
-        except NamespaceTerminatingError:
-            if not lasting or self.namespaces:
-                return  # an operator of single namespaces may write nowhere else
-            about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
-            told = f"SAM2Tracker {tracker.metadata.name}: {message}"
-            self._event("default", namespace, about, warning=warning, reason=reason, message=told)
+        elsewhere = lasting and not self.namespaces  # one of single namespaces may write nowhere else
+        self._recorder.tell(Told(about, warning, reason, message), elsewhere=elsewhere)
 
-    def _event(
-        self,
-        namespace: str,
-        name: str,
-        about: Mapping[str, str],
-        *,
-        warning: bool,
-        reason: str,
-        message: str,
-        trial: bool = False,
-    ) -> None:
-        now = text(self.clock.now())
-        body: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": about,
-            "type": "Warning" if warning else "Normal",
-            "reason": reason,
-            "message": message[:_MAX_EVENT],
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "reportingInstance": self.instance,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        query = {"dryRun": "All"} if trial else {}
-        self.api.call("POST", f"/api/v1/namespaces/{namespace}/events", query=query, body=body)
+    @property
+    def _recorder(self) -> EventRecorder:
+        return EventRecorder(self.api, self.clock, self.instance)
 
     def _delete(self, path: str, uid: str, **options: Any) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
@@ -247,7 +212,7 @@ class Kube:
 
 def _tracker(live: Manifest) -> Tracker:
     try:
-        # A CRD of a newer operator, which an upgrade brings first and a rollback leaves, may know more fields.
+        # A newer operator's CRD, which an upgrade brings first and a rollback leaves, may know more fields.
         return Tracker.model_validate(live, extra="ignore")
     except ValidationError as error:
         metadata = live.get("metadata", {})

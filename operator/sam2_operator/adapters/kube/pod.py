@@ -17,7 +17,9 @@ def pod_from(live: Manifest) -> Pod:
     container: Manifest = next((each for each in containers if each.get("name") == _CONTAINER), {})
     state = container.get("state", {})
     scheduled = conditions.get("PodScheduled", {})
-    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    # One of which a kubelet tells has found its node, whatever the scheduler said before.
+    waits = not containers and scheduled.get("status") == "False"
+    unschedulable = waits and scheduled.get("reason") == "Unschedulable"
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -30,6 +32,7 @@ def pod_from(live: Manifest) -> Pod:
         deleted_at=metadata.get("deletionTimestamp"),
         restarts=container.get("restartCount", 0),
         running="running" in state,
+        started=container.get("started", False),
         unschedulable=_sentence(scheduled.get("message", "")) if unschedulable else None,
         waiting=_waiting(state.get("waiting")),
         termination=_termination(state.get("terminated") or container.get("lastState", {}).get("terminated")),

@@ -9,9 +9,10 @@ import pytest
 from sam2_agent.core.patience import Patience
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.faults import COMPLETE, FRAME, at, sentence_of
+from tests.integration.agent.faults import COMPLETE, FRAME, Laborious, at, sentence_of
 from tests.integration.agent.redis_faults.disturbance import PATIENT, RESTORING, amid, require_clean
 from tests.redis_server import RedisServer
+from tests.toy_tracker import ToyTracker
 
 STOP = 5
 EVERYTHING = 10_000
@@ -78,7 +79,10 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     with world.redis.client() as client:
         client.flushall()
 
-    hurried = world.new_toy(patience=Patience(lease=2.0, poll=0.5, restore=0.2)).start().wait_ready()
+    tracker = ToyTracker()
+    patience = Patience(lease=600.0, poll=0.5, restore=30.0)
+    hurried = world.new_toy(tracker=tracker, clock=Laborious(tracker), patience=patience).start()
+    hurried.wait_ready()
     complaints = []
     while sentence := sentence_of(world, **last):
         complaints.append(sentence)
@@ -86,7 +90,7 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     assert complaints
     assert set(complaints) == {RESTORING}
     assert world.run(**last) == expected
-    assert hurried.tracker.steps == 3 * 112, "a retried request goes on where the last one was given up"
+    assert tracker.steps == 3 * 112, "a retried request goes on where the last one was given up"
     assert hurried.metric("steps_restored_total") >= 3 * 111
     require_clean(world, "Redis flushed", [expected["shapes"]], [world.run(**last)["shapes"]])
 

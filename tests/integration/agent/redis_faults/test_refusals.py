@@ -21,7 +21,8 @@ from tests.integration.agent.conftest import World
 from tests.integration.agent.faults import at
 from tests.integration.agent.redis_faults.disturbance import PATIENT, require_clean
 from tests.integration.agent.test_store import ONE, opened, token_of
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 STOP = 4
 LOGIN = f"on ~{PREFIX}* -@all {' '.join(f'+{command}' for command in COMMANDS)}".split()

@@ -1,0 +1,284 @@
+"""What 10, 100 and 1,000 trackers cost, side by side in one run: time, requests, connections, memory and CPU.
+
+    make bench-operator          (or: python -m benchmarks.operator_scale [TRACKERS ...])
+
+For each size an operator is started cold, first where nothing is registered yet, then where all is done; and
+after it has become quiet, it is watched for some intervals. Quiet looks at the smallest and the largest size
+alternate, so that a slow moment of the machine falls on both. Only ratios are worth quoting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import urllib3
+
+from benchmarks.operator_scale_plot import plot
+from benchmarks.operator_scale_probe import Percentiles, Process, Tail, audited, reconciles
+from benchmarks.operator_scale_stage import Stage, stage
+from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
+
+SIZES = (10, 100, 1000)
+ACCOUNTS = 20
+INTERVAL = 60.0
+WINDOW = 2 * INTERVAL
+BOUND = 2.0
+RESULTS = Path(__file__).parent / "results" / "operator-scale.json"
+_PATIENCE = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Trackers in a namespace of their own."""
+
+    trackers: int
+    accounts: int
+
+    @property
+    def namespace(self) -> str:
+        """Its name."""
+        return f"scale-{self.trackers}-of-{self.accounts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Seconds from the start of a process until all trackers are ready, by what was there."""
+
+    trackers: int
+    accounts: int
+    registering_seconds: float
+    """Nothing was there."""
+    knowing_seconds: float
+    """All was there: until the operator has looked at every tracker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Some intervals in which nothing happened."""
+
+    trackers: int
+    accounts: int
+    load: float
+    """Of the machine, over the minute before the end."""
+    reconcile: Percentiles
+    wait_p95_ms: float
+    """Of what was due, until a thread took it: at most this."""
+    writes: int
+    kubernetes_requests_per_second: float
+    cvat_requests_per_account_and_minute: float
+    kubernetes_connections: int
+    cvat_connections: int
+    redis_connections: int
+    resident_mib: float
+    cpu_seconds_per_minute: float
+    verbs: dict[str, int]
+    cvat_calls: dict[str, int]
+
+
+class Operator:
+    """A running `python -m sam2_operator`, for one namespace."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, began: float) -> None:
+        self.process, self.log, self.began = process, log, began
+        self._url = f"http://127.0.0.1:{port}/metrics"
+
+    def ready(self) -> int:
+        """Give how many trackers it holds for ready."""
+        return int(self._told('sam2_operator_trackers{ready="').get("true", 0))
+
+    def waits(self) -> dict[float, float]:
+        """Give how often something that was due waited at most so many seconds for a thread."""
+        told = self._told('sam2_operator_queue_wait_seconds_bucket{le="')
+        return {float(bound): count for bound, count in told.items()}
+
+    def _told(self, name: str) -> dict[str, float]:
+        try:
+            told = urllib3.request("GET", self._url, retries=False, timeout=30).data.decode()
+        except urllib3.exceptions.HTTPError:
+            return {}
+        lines = [line.removeprefix(name) for line in told.splitlines() if line.startswith(name)]
+        return {line.partition('"')[0].strip("}"): float(line.split()[-1]) for line in lines}
+
+
+@contextmanager
+def operating(place: Stage, namespace: str) -> Iterator[Operator]:
+    """Run the operator with its defaults."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    password = place.folder / "password"
+    password.write_text(ADMIN_PASSWORD)
+    settings = {
+        "HTTP_PORT": str(port),
+        "INSTANCE": "operator-0",
+        "NAMESPACES": namespace,
+        "REDIS_URL": f"redis://admin@127.0.0.1:{place.redis.port}/0",
+        "REDIS_PASSWORD_FILE": str(password),
+        "LOG_LEVEL": "debug",
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SAM2_OPERATOR_")}
+    environment |= {f"SAM2_OPERATOR_{name}": value for name, value in settings.items()}
+    environment |= {
+        "KUBECONFIG": str(place.plane.files.kubeconfig),
+        "PYTHONPATH": str(REPOSITORY / "operator"),
+    }
+    log = place.folder / f"operator-{time.monotonic_ns()}.log"
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sam2_operator"], env=environment, stdout=output, stderr=output
+        )
+    try:
+        yield Operator(process, port, log, began)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+def start(place: Stage, population: Population) -> Start:
+    """Make the trackers and start the operator twice."""
+    trackers, accounts, namespace = population.trackers, population.accounts, population.namespace
+    place.populate(namespace, trackers, [f"a{number:02}-{namespace}" for number in range(accounts)])
+    with operating(place, namespace) as operator:
+        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be ready")
+        registering = time.monotonic() - operator.began
+    if place.ready(namespace) != trackers:
+        raise AssertionError("The operator holds for ready what the API server does not.")
+    with operating(place, namespace) as operator:
+        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
+        return Start(trackers, accounts, round(registering, 1), round(time.monotonic() - operator.began, 1))
+
+
+def quiet(place: Stage, population: Population) -> Quiet:
+    """Look at an operator that has nothing to do."""
+    trackers, accounts, namespace = population.trackers, population.accounts, population.namespace
+    with operating(place, namespace) as operator:
+        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
+        _pass(INTERVAL)
+        process = Process(operator.process.pid)
+        audit, log = Tail(place.plane.files.audit_log), Tail(operator.log)
+        waits = operator.waits()
+        calls, cpu, began = _calls(place), process.cpu_seconds(), time.monotonic()
+        samples = []
+        while time.monotonic() - began < WINDOW:
+            ports = (place.plane.ports.api, _port(place.cvat.url), place.redis.port)
+            samples.append(tuple(process.connections(port) for port in ports))
+            _pass(min(5.0, max(0.0, WINDOW - (time.monotonic() - began))))
+        seconds = time.monotonic() - began
+        cpu, memory = process.cpu_seconds() - cpu, process.resident_mib()
+        asked = audited(audit)
+        since = {what: count - calls.get(what, 0) for what, count in _calls(place).items()}
+        since = {what: count for what, count in since.items() if count}
+        if operator.ready() != trackers:
+            raise AssertionError("Not all trackers stayed ready.")
+        return Quiet(
+            trackers=trackers,
+            accounts=accounts,
+            load=os.getloadavg()[0],
+            reconcile=Percentiles.of(reconciles(log)),
+            wait_p95_ms=_bound95(waits, operator.waits()),
+            writes=asked.writes,
+            kubernetes_requests_per_second=round(asked.requests / seconds, 2),
+            cvat_requests_per_account_and_minute=round(sum(since.values()) / accounts / seconds * 60, 2),
+            kubernetes_connections=max(each[0] for each in samples),
+            cvat_connections=max(each[1] for each in samples),
+            redis_connections=max(each[2] for each in samples),
+            resident_mib=round(memory, 1),
+            cpu_seconds_per_minute=round(cpu / seconds * 60, 2),
+            verbs=asked.verbs,
+            cvat_calls=since,
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, write `RESULTS` and its plot; exit status 1 where a promise does not hold."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end all that was started
+    sizes = tuple(int(each) for each in arguments) or SIZES
+    populations = [Population(size, min(size, ACCOUNTS)) for size in sizes]
+    alone = Population(sizes[-1], 1)
+    starts: list[Start] = []
+    looks: list[Quiet] = []
+    with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as place:
+        for population in (*populations, alone):
+            starts.append(start(place, population))
+            print(starts[-1], flush=True)
+        smallest, *between, largest = populations
+        for population in (smallest, largest, *between, alone, largest, smallest):
+            looks.append(quiet(place, population))
+            print(looks[-1], flush=True)
+    ratio = _p95(looks, largest) / _p95(looks, smallest)
+    print(f"reconcile p95 at {sizes[-1]} trackers over that at {sizes[0]}: {ratio:.2f}")
+    _write({"ratio": round(ratio, 3), "bound": BOUND, "interval_seconds": INTERVAL}, starts, looks)
+    wrote = sum(look.writes for look in looks)
+    print(f"writes by the operator in quiet windows: {wrote}")
+    return 0 if ratio <= BOUND and wrote == 0 else 1
+
+
+def _bound95(before: dict[float, float], after: dict[float, float]) -> float:
+    """Give the bound, in milliseconds, under which 95 of 100 waits between two looks stayed."""
+    counts = {bound: count - before.get(bound, 0) for bound, count in after.items()}
+    return next(1000 * bound for bound in sorted(counts) if counts[bound] >= 0.95 * max(counts.values()))
+
+
+def _p95(looks: Sequence[Quiet], population: Population) -> float:
+    return median(
+        look.reconcile.p95
+        for look in looks
+        if (look.trackers, look.accounts) == (population.trackers, population.accounts)
+    )
+
+
+def _write(summary: dict[str, float], starts: Sequence[Start], looks: Sequence[Quiet]) -> None:
+    document: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **summary,
+        "starts": [asdict(each) for each in starts],
+        "quiet": [asdict(each) for each in looks],
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    plot(document["quiet"], RESULTS.with_suffix(".svg"))
+    print(f"written: {RESULTS}")
+
+
+def _until(condition: Callable[[], bool], operator: Operator, what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > deadline or operator.process.poll() is not None:
+            raise AssertionError(f"waiting for {what}: {operator.log.read_text()[-3000:]}")
+        _pass(0.25)
+
+
+def _pass(seconds: float) -> None:
+    time.sleep(seconds)  # a measurement takes its time
+
+
+def _calls(place: Stage) -> dict[str, int]:
+    return place.cvat.counters()
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

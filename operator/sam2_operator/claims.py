@@ -1,0 +1,42 @@
+"""What other trackers hold and are about to have, asked of the API server where memory is not enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.core.ledger import Ledger
+    from sam2_operator.core.ports import Kubernetes
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The ledger, filled when it has to be."""
+
+    kube: Kubernetes
+    ledger: Ledger
+
+    def of_others(self, tracker: Tracker, *, fresh: bool = False) -> frozenset[int]:
+        """Give the ids that other trackers of the same CVAT hold.
+
+        After a crash, or with another operator about, memory is not enough: so it is filled first for a
+        registration that nobody knows the end of, and where `fresh` asks for it.
+        """
+        if fresh or not self.ledger.filled or tracker.status.registration is not None:
+            self.ledger.fill(self.kube.trackers())
+        return self.ledger.claimed(tracker)
+
+    def serve(self, tracker: Tracker, function_id: int) -> bool:
+        """Whether another tracker has this function for its agent, whoever wrote that down."""
+        if not self.ledger.filled:
+            self.ledger.fill(self.kube.trackers())
+        return self.ledger.serves(tracker, function_id)
+
+    def contest(self, tracker: Tracker) -> bool:
+        """Whether another tracker has a better right to a function that this one was given by its id."""
+        if not self.ledger.contests(tracker):
+            return False
+        self.ledger.fill(self.kube.trackers())
+        return self.ledger.contests(tracker)

@@ -1,0 +1,95 @@
+"""Functions in CVAT that a tracker no longer needs: those provably its own are deleted, others are named."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sam2_operator.core.functions import candidates
+from sam2_operator.errors import CvatError, ForbiddenError, NotFoundError
+
+if TYPE_CHECKING:
+    from sam2_operator.api.status import TrackerStatus
+    from sam2_operator.api.tracker import Tracker
+    from sam2_operator.claims import Claims
+    from sam2_operator.core.ports import CvatSession
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """What a tracker has too many of."""
+
+    claims: Claims
+
+    def removed(self, tracker: Tracker, session: CvatSession) -> TrackerStatus:
+        """Delete the functions that were replaced; give the status with what is left to do."""
+        record = tracker.status.function
+        account = record.user_id if record is not None else None
+        obsolete = []
+        for function_id in tracker.status.obsolete_function_ids:
+            if self.claims.serve(tracker, function_id):
+                continue
+            try:
+                delete_function(session, function_id, account)
+            except CvatError as error:
+                log.warning(
+                    "%s: function %d is replaced but not deleted: %s", tracker.key, function_id, error
+                )
+                obsolete.append(function_id)
+        suspected = {*tracker.status.duplicate_function_ids, *self._late(tracker, session)}
+        duplicates = sorted(each for each in suspected if not _is_gone(session, each, account))
+        return tracker.status.model_copy(
+            update={"obsolete_function_ids": obsolete, "duplicate_function_ids": duplicates}
+        )
+
+    def _late(self, tracker: Tracker, session: CvatSession) -> list[int]:
+        """Give functions that an earlier attempt made after all: CVAT listed them too late."""
+        record, own = tracker.status.function, tracker.status.function_id
+        if record is None or record.attempts == 1:
+            return []
+        try:
+            listing = session.functions()
+        except CvatError:
+            return []
+        others = self.claims.of_others(tracker)
+        excluded = {own, *tracker.status.obsolete_function_ids, *others}
+        return [each.id for each in candidates(record, listing, excluded)]
+
+
+def delete_function(session: CvatSession, function_id: int, account: int | None) -> None:
+    """Delete a function that may be gone already, and that this account made if it is given.
+
+    Raises:
+        CvatError: it may still be there; also where another account is told that there is none.
+    """
+    try:
+        session.delete(function_id)
+    except NotFoundError as error:
+        _require_account(session, account, error)
+
+
+def _require_account(session: CvatSession, account: int | None, error: NotFoundError) -> None:
+    """Believe that there is no such function only if whoever is told so would see it."""
+    user = session.user()
+    if account not in (None, user.id):
+        raise ForbiddenError(
+            f"The account {user.username} did not make it and may not see it: put back the credentials of "
+            "the account that did."
+        ) from error
+
+
+def _is_gone(session: CvatSession, function_id: int, account: int | None) -> bool:
+    try:
+        session.function(function_id)
+    except NotFoundError as error:
+        try:
+            _require_account(session, account, error)
+        except CvatError:
+            return False
+        return True
+    except CvatError:
+        return False
+    return False

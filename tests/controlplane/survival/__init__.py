@@ -1,0 +1,1 @@
+"""The operator's process and what befalls clusters: silence, restarts, lost rights, contention, eviction."""

@@ -1,0 +1,1 @@
+"""The real operator in a simulated world, where one seed decides everything."""
