@@ -17,9 +17,10 @@ from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.claims import Claims
+from sam2_operator.core.gateway import Gateway
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.placement import Defaults
-from sam2_operator.errors import KubernetesError, StateStoreError
+from sam2_operator.errors import GatewayKeyError, KubernetesError, StateStoreError
 from sam2_operator.finalizer import Finalizer
 from sam2_operator.reconcile import Reconciler
 from sam2_operator.registrar import Registrar
@@ -126,7 +127,10 @@ def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:
             retirement=Retirement(world.clock, Claims(world.kube, ledger)),
         ),
         defaults=Defaults(
-            settings.agent_image, settings.agent_image_pull_policy, settings.agent_image_pull_secrets
+            settings.agent_image,
+            settings.agent_image_pull_policy,
+            settings.agent_image_pull_secrets,
+            _gateway(settings),
         ),
         reporter=reporter,
     )
@@ -142,6 +146,26 @@ def _administrator(settings: Settings) -> Administrator | None:
         ca_pem=lambda: _content(settings.redis_ca_file),
         manages_users=settings.redis_manage_users,
     )
+
+
+def _gateway(settings: Settings) -> Gateway | None:
+    path = settings.door_key_file
+    if path is None:
+        return None
+    labels = dict(each.split("=", 1) for each in settings.gateway_labels)
+    return Gateway(settings.namespace, labels, lambda: _key(path))
+
+
+def _key(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise GatewayKeyError(
+            f"The operator cannot read {path} ({error.strerror}): mount the Secret that the gateway has, too."
+        ) from error
+    if not key:
+        raise GatewayKeyError(f"The file {path} is empty: put the key of the gateway's Secret into it.")
+    return key
 
 
 def _content(path: Path | None) -> str | None:

@@ -74,6 +74,7 @@ def _columns() -> list[dict[str, Any]]:
         _column("Model", ".status.model", "The model that tracks"),
         _column("Age", ".metadata.creationTimestamp", "Time since the tracker was made", kind="date"),
         _column("Reason", f"{_READY}.reason", "Why it is ready, or not, in one word", wide=True),
+        _column("Interface", ".spec.cvat.interface", "How CVAT comes to the tracker", wide=True),
         _column("Node", ".status.agent.node", "Where the agent runs", wide=True),
         _column(
             "Restarts",

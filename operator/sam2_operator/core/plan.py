@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
+from sam2_operator.core.children import (
+    cache_claim,
+    door_secret,
+    door_service,
+    network_policy,
+    service_account,
+    state_secret,
+)
 from sam2_operator.core.drift import amount, drift, lacks_an_item, with_digest
 from sam2_operator.core.observed import Manifest, Pod, Problem, Workload
 from sam2_operator.core.ownership import is_leftover, is_owned
@@ -34,6 +41,9 @@ class Children:
     state_secret: Manifest | None
     cache_claim: Manifest | None
     workload: Workload
+    door_service: Manifest | None = None
+    """Of a serverless tracker, as is the next."""
+    door_secret: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,8 @@ class Wishes:
     defaults: Defaults
     shared_cache: bool
     """Whether two nodes can mount the cache."""
+    door_token: str | None = None
+    """What the gateway shows the agent of a serverless tracker; None while there is no gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +105,14 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
     """Give the changes, in order."""
     wanted: list[tuple[Manifest | None, Manifest | None]] = [
         (service_account(tracker), children.service_account),
-        (network_policy(tracker), children.network_policy),
+        (network_policy(tracker, wishes.defaults.gateway), children.network_policy),
         (state_secret(tracker, wishes.state_url) if wishes.state_url else None, children.state_secret),
         (_grown(cache_claim(tracker), children.cache_claim), children.cache_claim),
     ]
-    if wishes.function_id is not None:
+    if wishes.door_token is not None:
+        wanted.append((door_service(tracker), children.door_service))
+        wanted.append((door_secret(tracker, wishes.door_token), children.door_secret))
+    if (wishes.door_token if tracker.is_serverless else wishes.function_id) is not None:
         workload = stateful_set(tracker, wishes.function_id, wishes.defaults, wishes.restart_digest)
         wanted.append((workload, children.workload.stateful_set))
     changes = [action for each, live in wanted for action in _change(tracker, each, live)]
