@@ -123,6 +123,7 @@ async def _agent(
         memory_seconds=life,
         on_answer=lambda: status.answered("Redis"),
         on_dropped=metrics.memories_dropped,
+        memories_are_cache=isinstance(chosen, QueueSettings),
     )
     world = World(
         tracker=tracker,
@@ -137,9 +138,7 @@ async def _agent(
         if isinstance(chosen, QueueSettings):
             yield Agent(_with_cvat(chosen, status, world), status, chosen.shape_types, patience)
         else:
-            agent = Reception(
-                world, lambda data: decode(data, "The image"), status, chosen.shape_types, patience
-            )
+            agent = Reception(world, _decode, status, chosen.shape_types, patience)
             async with http_door.serve(
                 agent.door, chosen.door_port, chosen.door_token_file, agent.fail
             ) as port:

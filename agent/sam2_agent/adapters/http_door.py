@@ -6,22 +6,27 @@ not, 401 for whoever is not the gateway.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import ClientError, hdrs, web
+from pydantic import JsonValue
 
 from sam2_agent.adapters.listening import listen
-from sam2_agent.core.calls import MAX_BODY
+from sam2_agent.core import calls
 from sam2_agent.core.door import CallerGone, Door
 from sam2_agent.errors import GaveUp, RequestRefused, Unavailable
 
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-SAM2-Door-Token"  # noqa: S105  (the name of a header)
+
+BODY_SECONDS = 60.0
+"""Who sends a call more slowly holds a place that others wait for."""
 
 
 @asynccontextmanager
@@ -35,23 +40,20 @@ async def serve(
     """
 
     async def call(request: web.Request) -> web.Response:
-        if token_file is not None and not _is_gateway(request, token_file):
-            return web.Response(status=401, text="Only the tracker's gateway may call this agent.\n")
-        if request.content_length is None:
-            return web.Response(status=411, text="A tracking call must tell its length.\n")
         try:
-            with door.admitted(request.content_length):
-                body = await request.read()
-                answer = await door.answer(body, lambda: _has_left(request))
+            if token_file is not None and not _is_gateway(request, token_file):
+                return web.Response(status=401, text="Only the tracker's gateway may call this agent.\n")
+            return web.json_response(await _answer(door, request))
         except Exception as error:  # noqa: BLE001  (each is told, and the unknown ones logged)
             if isinstance(error, GaveUp):
                 on_end(error)
             return _told(error)
-        return web.json_response(answer)
 
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application()
     app.router.add_post("/", call)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False
+    )
     await runner.setup()
     try:
         listener = listen(port, "SAM2_AGENT_DOOR_PORT")
@@ -59,6 +61,33 @@ async def serve(
         yield listener.getsockname()[1]
     finally:
         await runner.cleanup()
+
+
+async def _answer(door: Door, request: web.Request) -> dict[str, JsonValue]:
+    """Let a call in; raises what the door raises."""
+    if request.content_length is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+        raise RequestRefused("A tracking call must tell its length and come uncompressed.")
+    with door.admitted(request.content_length):
+        # No name is given to the body: while the call waits for its turn, nothing holds it.
+        read = await asyncio.to_thread(calls.parse, await _body(request))
+        return await door.answer(read, lambda: _has_left(request))
+
+
+async def _body(request: web.Request) -> bytearray:
+    """Read what was announced; not by aiohttp's own `read`, which keeps it as long as the request lives."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+    except TimeoutError:
+        raise Unavailable(
+            "The tracking call did not arrive in time; check the network before the agent.",
+            reason="SlowCaller",
+        ) from None
+    except (OSError, ClientError) as error:
+        raise CallerGone from error
+    return body
 
 
 def _told(error: Exception) -> web.Response:
@@ -82,8 +111,14 @@ def _told(error: Exception) -> web.Response:
 
 
 def _is_gateway(request: web.Request, token_file: Path) -> bool:
+    try:
+        token = token_file.read_bytes().strip()
+    except OSError:
+        token = b""
+    if not token:
+        raise Unavailable("The agent has no token to know its gateway by; mend its Secret.", reason="NoToken")
     told = request.headers.get(TOKEN_HEADER, "").encode(errors="surrogateescape")
-    return hmac.compare_digest(told, token_file.read_bytes().strip())
+    return hmac.compare_digest(told, token)
 
 
 def _has_left(request: web.Request) -> bool:

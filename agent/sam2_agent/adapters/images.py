@@ -25,15 +25,19 @@ def decode(data: bytes, what: str) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise RequestRefused(
-                    f"{what} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,}."
-                )
+            _require_room(image.size, what)
             return np.array(image.convert("RGB"), dtype=np.uint8)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RequestRefused(
             f"{what} is too large; the agent decodes at most {MAX_PIXELS:,} pixels."
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except RequestRefused:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever they meet in a broken file
         raise RequestRefused(f"{what} cannot be read as an image.") from error
+
+
+def _require_room(size: tuple[int, int], what: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise RequestRefused(f"{what} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,}.")

@@ -66,7 +66,7 @@ class RedisStore:
 
     `holder` names who takes leases: a process that takes over from one with the same holder need not wait.
     `on_answer` is called whenever Redis answered, `on_dropped` with the number of memories that had to make
-    room for answers.
+    room for answers; where they are no cache (`memories_are_cache`) none has to.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class RedisStore:
         memory_seconds: int,
         on_answer: Callable[[], None],
         on_dropped: Callable[[int], None] = lambda _: None,
+        memories_are_cache: bool = True,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -87,6 +88,7 @@ class RedisStore:
         self._memory_ms = memory_seconds * 1000
         self._on_answer = on_answer
         self._on_dropped = on_dropped
+        self._memories_are_cache = memories_are_cache
         self._memories: OrderedDict[str, None] = OrderedDict()  # names, used longest ago first
         self._lease = prefix + "lease"
         self._epoch = prefix + "epoch"
@@ -204,6 +206,8 @@ class RedisStore:
 
     async def _make_room(self, count: int) -> bool:
         """Drop that many memories, or what there is; return whether there were any."""
+        if not self._memories_are_cache:
+            return False
         names = [self._memories.popitem(last=False)[0] for _ in range(min(count, len(self._memories)))]
         if names:
             log.warning("Redis is full; memories make room for answers", extra={"memories": len(names)})

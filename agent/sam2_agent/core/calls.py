@@ -22,7 +22,11 @@ from sam2_agent.core.requests import MAX_NAME, MAX_OBJECTS, MAX_POINTS
 from sam2_agent.errors import RequestRefused
 
 MAX_BODY = 2**27
-"""The longest call that is read, in bytes."""
+"""The longest call that is read, in bytes; nearly all of it is the image."""
+
+MAX_VALUES = 2**21
+MAX_NESTED = 2**18
+"""So many values, and lists and objects among them, a call may have: each takes far more than it fills."""
 
 Numbers = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_POINTS)]
 
@@ -71,8 +75,13 @@ class Call:
     objects: list[Start | Continue]
 
 
-def parse(body: bytes) -> Call:
+def parse(body: bytes | bytearray) -> Call:
     """Read a call; raises `RequestRefused` with the annotator's sentence."""
+    if body.count(b",") > MAX_VALUES or body.count(b"[") + body.count(b"{") > MAX_NESTED:
+        raise RequestRefused(
+            "The tracking call has more parts than the agent reads; draw the shapes more simply, "
+            "or track fewer objects at once."
+        )
     try:
         payload = _Payload.model_validate_json(body)
     except ValidationError as error:

@@ -3,7 +3,7 @@
 There a call brings an image and what the last answer said, no task and no frame number.  So a track is a
 chain of steps, and what is handed out is the name of its newest one, which nobody can guess:
 
-    prompt   digest of the model's fingerprint, 128 random bits, the image and the shape
+    prompt   digest of the model's fingerprint, 128 random bits and the image
     step     digest of the model's fingerprint, the step before and the image
 
 A call that is repeated names the same step again, gets the answer that stands, and moves nothing.  By its

@@ -9,24 +9,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from pydantic import JsonValue
 
 from sam2_agent.core import calls
+from sam2_agent.core.calls import Call
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.ports import Clock, Events
-from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
-from sam2_agent.errors import LeaseLost, RequestRefused, Unavailable
+from sam2_agent.errors import DeviceOutOfMemory, LeaseLost, RequestRefused, Unavailable
 
 MAX_WAITING = 64
 MAX_WAITING_BYTES = 2**29
 AGAIN_SECONDS = 1.0
 
+STARVED_AT_MOST = 3
+"""So many calls in a row may find too little memory on the device: then it is not the calls."""
+
 
 class CallerGone(Exception):
     """Nobody waits for the answer any more."""
+
+
+class Answers(Protocol):
+    """Who knows the answers; see `serverless.Serverless`."""
+
+    async def answer(self, call: Call, token: str, /) -> dict[str, JsonValue]:
+        """Return what CVAT is told, published already; `token` is that of the lease."""
 
 
 class Door:
@@ -35,7 +46,7 @@ class Door:
     def __init__(
         self,
         *,
-        serverless: Serverless,
+        serverless: Answers,
         keeper: LeaseKeeper,
         clock: Clock,
         status: Status,
@@ -51,6 +62,7 @@ class Door:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._bytes = 0
+        self._starved = 0
         self._closed = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -68,6 +80,10 @@ class Door:
             )
         if self._closed:
             raise Unavailable("The agent stops; its successor answers.", reason="Draining", retry_after=5.0)
+        try:
+            self._keeper.token()
+        except LeaseLost as lost:
+            raise _elsewhere() from lost
         if self._waiting >= MAX_WAITING or self._bytes + length > MAX_WAITING_BYTES:
             raise Unavailable(
                 f"{self._waiting} calls wait for the tracker already; run again in a moment.",
@@ -85,7 +101,7 @@ class Door:
             if not self._waiting:
                 self._empty.set()
 
-    async def answer(self, body: bytes, gone: Callable[[], bool]) -> dict[str, JsonValue]:
+    async def answer(self, call: Call, gone: Callable[[], bool]) -> dict[str, JsonValue]:
         """Return the body of the answer; `gone` tells whether the caller has left.
 
         Raises `RequestRefused`, `Unavailable`, `CallerGone`, or what ends the agent.
@@ -93,26 +109,32 @@ class Door:
         began_at = self._clock.now()
         outcome = "unavailable"
         try:
-            answer = await self._answer(body, gone)
+            answer = await self._answer(call, gone)
             outcome = "completed"
         except RequestRefused:
             outcome = "failed"
             raise
+        except DeviceOutOfMemory as full:
+            self._starved += 1
+            if self._starved >= STARVED_AT_MOST:
+                raise
+            outcome = "failed"
+            raise RequestRefused(
+                "The tracking agent's device has too little memory for this; track fewer objects at once."
+            ) from full
         except LeaseLost as lost:
             self._keeper.doubt()
-            raise Unavailable(
-                "Another agent serves this tracker now.", reason="WaitingForLease", retry_after=AGAIN_SECONDS
-            ) from lost
+            raise _elsewhere() from lost
         except Unavailable as trouble:
             self._troubles.note(trouble)
             raise
         finally:
             self._events.request("call", outcome, self._clock.now() - began_at)
+        self._starved = 0
         self._status.served()
         return answer
 
-    async def _answer(self, body: bytes, gone: Callable[[], bool]) -> dict[str, JsonValue]:
-        call = await asyncio.to_thread(calls.parse, body)
+    async def _answer(self, call: Call, gone: Callable[[], bool]) -> dict[str, JsonValue]:
         async with self._turn:
             if gone():
                 raise CallerGone
@@ -130,3 +152,9 @@ class Door:
         """Let nobody in any more, and return when all are gone."""
         self._closed = True
         await self._empty.wait()
+
+
+def _elsewhere() -> Unavailable:
+    return Unavailable(
+        "Another agent serves this tracker now.", reason="WaitingForLease", retry_after=AGAIN_SECONDS
+    )
