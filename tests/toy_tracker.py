@@ -47,6 +47,7 @@ class ToyTracker:
     def __init__(self, fingerprint: str = "toy") -> None:
         self.fingerprint = fingerprint
         self.steps = 0
+        self.sees = True
         self.encoded = 0
 
     def encode(self, image: NDArray[np.uint8]) -> ToyFeatures:
@@ -75,7 +76,7 @@ class ToyTracker:
         digest = hashlib.sha256(features.digest + read).digest()
         width, height = features.size
         mask = np.zeros((height, width), dtype=np.bool_)
-        if digest[0] > 16:  # else the object is lost on this frame
+        if digest[0] > 16 and self.sees:  # else the object is lost on this frame
             left, top = digest[1] % (width - 8), digest[2] % (height - 8)
             mask[top : top + 3 + digest[3] % 5, left : left + 3 + digest[4] % 5] = True
         pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / np.float32(7)

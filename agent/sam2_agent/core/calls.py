@@ -2,9 +2,10 @@
 
     {"image": base64, "shapes": [{"type", "points"}, null, ...], "states": [null, what we answered, ...]}
 
-Either list may be shorter than the other, or empty: what is not there counts as null.  CVAT before supported
-shape types knows rectangles only, as bare lists of four numbers.  Calls come through users' browsers and are
-untrusted: every error is a sentence for the annotator.
+Either list may be shorter than the other, or missing: what is not there counts as null.  CVAT before
+supported shape types knows rectangles only, as bare lists of four numbers, and sends the last ones beside the
+states, which count.  Calls come through users' browsers and are untrusted: every error is a sentence for the
+annotator.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class _Drawn(BaseModel):
 
 class _Payload(BaseModel):
     image: str
-    shapes: list[JsonValue] = []
-    states: list[JsonValue] = []
+    shapes: list[JsonValue] | None = None
+    states: list[JsonValue] | None = None
 
 
 _BARE: TypeAdapter[list[float]] = TypeAdapter(Numbers)
@@ -86,15 +87,15 @@ def parse(body: bytes | bytearray) -> Call:
         payload = _Payload.model_validate_json(body)
     except ValidationError as error:
         raise RequestRefused(f"The tracking call is not understood ({_first(error)}).") from error
-    count = max(len(payload.shapes), len(payload.states))
+    shapes, states = payload.shapes or [], payload.states or []
+    count = max(len(shapes), len(states))
     if not count:
         raise RequestRefused("The tracking call names no object; draw a shape and run.")
     if count > MAX_OBJECTS:
         raise RequestRefused(
             f"{count} objects are too many for one call; track at most {MAX_OBJECTS} at once."
         )
-    pairs = zip_longest(payload.shapes, payload.states)
-    return Call(_image(payload.image), [_object(shape, state) for shape, state in pairs])
+    return Call(_image(payload.image), [_object(*pair) for pair in zip_longest(shapes, states)])
 
 
 def _object(shape: JsonValue, state: JsonValue) -> Start | Continue:

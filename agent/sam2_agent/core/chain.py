@@ -34,6 +34,7 @@ MAX_STEPS = 1_000_000
 
 StepName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def lost() -> RequestRefused:
@@ -67,9 +68,10 @@ def read_state(text: object) -> str:
 class Link(BaseModel):
     """How a step came about: its index, and the names of those before it.
 
-    `size` is width and height of the track's images, `shape` the type that answers have, `bare` whether the
-    caller knows shapes as bare lists of points.  `prompt` is the name of the prompt's step, `before` those of
-    the steps just before this one, oldest first.
+    `size` is width and height of the track's images, `shape` the type that answers have.  `prompt` is the
+    name of the prompt's step, `before` those of the steps just before this one, oldest first.  `seen` is
+    there for callers who know shapes as bare lists of four numbers, and no other answer: where the object was
+    seen last before this step.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -77,9 +79,9 @@ class Link(BaseModel):
     index: Annotated[int, Field(ge=0, le=MAX_STEPS)]
     size: tuple[Side, Side]
     shape: ShapeType
-    bare: bool
     prompt: StepName
     before: Annotated[tuple[StepName, ...], Field(max_length=POINTER_FRAMES)] = ()
+    seen: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = None
 
     def dump(self, name: str) -> bytes:
         """Write the record of the step `name`."""
@@ -165,11 +167,11 @@ def begin(
     size: tuple[int, int],
     shape: ShapeType,
     prompt: Prompt,
-    bare: bool,
+    seen: list[float] | None,
 ) -> Chain:
-    """Return a new track on an image; `nonce` is 128 random bits."""
+    """Return a new track on an image; `nonce` is 128 random bits, `seen` as in `Link`."""
     name = _name(fingerprint, "prompt", f"{nonce:032x}", image)
-    return Chain(name, Link(index=0, size=size, shape=shape, bare=bare, prompt=name), image, prompt)
+    return Chain(name, Link(index=0, size=size, shape=shape, prompt=name, seen=seen), image, prompt)
 
 
 def go_on(*, fingerprint: str, after: str, way: Link, image: str) -> Chain:

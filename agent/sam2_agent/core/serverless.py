@@ -6,7 +6,7 @@ the same steps.  Only a call that begins a track begins another one; the first i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 import numpy as np
@@ -19,7 +19,7 @@ from sam2_agent.core.chain import Chain, Link
 from sam2_agent.core.footage import Shown
 from sam2_agent.core.ports import Compute, Events, Key, Store
 from sam2_agent.core.recent import LRU
-from sam2_agent.core.records import Answer
+from sam2_agent.core.records import Answer, load_answer
 from sam2_agent.core.shapes import ShapeType, read_prompt
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused
@@ -63,6 +63,7 @@ class Serverless:
         image = await self._compute(chain.digest, call.image)
         with self._shown.showing(image, lambda: self._decode(call.image)):
             ways = await self._ways([each.after for each in call.objects if isinstance(each, Continue)])
+            ways |= await self._seen({name: way for name, way in ways.items() if way.seen and way.index})
             chains = [
                 self._go_on(each, ways[each.after], image)
                 if isinstance(each, Continue)
@@ -93,7 +94,7 @@ class Serverless:
             size=size,
             shape=start.type,
             prompt=prompt,
-            bare=start.bare,
+            seen=start.points if start.bare else None,
         )
 
     def _go_on(self, each: Continue, way: Link, image: str) -> Chain:
@@ -114,14 +115,22 @@ class Serverless:
                 raise chain.lost() from None
         return known
 
+    async def _seen(self, ways: Mapping[str, Link]) -> dict[str, Link]:
+        """Return these links with what their own steps saw; raises `RequestRefused` where that is lost."""
+        records = await self._store.read([Key("answer", name) for name in ways])
+        seen: dict[str, Link] = {}
+        for (name, way), data in zip(ways.items(), records, strict=True):
+            try:
+                shape = load_answer(data or b"", name, self._fingerprint).shape
+            except DamagedRecord:
+                raise chain.lost() from None
+            seen[name] = way.model_copy(update={"seen": shape.points}) if shape else way
+        return seen
+
 
 def _drawn(asked: Start | Continue, each: Chain, answer: Answer) -> JsonValue:
     """Return a shape as the caller knows shapes: where a track begins the one that was sent."""
-    if isinstance(asked, Start):
-        found: tuple[str, list[float]] | None = (asked.type, asked.points)
-    else:
-        found = (answer.shape.type, list(answer.shape.points)) if answer.shape else None
-    if found is None:
-        return None
-    kind, points = found
-    return list(points) if each.way.bare else {"type": kind, "points": list(points)}
+    shape = asked if isinstance(asked, Start) else answer.shape
+    if each.way.seen:
+        return list(shape.points if shape else each.way.seen)
+    return {"type": shape.type, "points": list(shape.points)} if shape else None
