@@ -33,6 +33,14 @@ class CallerGone(Exception):
     """Nobody waits for the answer any more."""
 
 
+class TurnedAway(Exception):
+    """This agent does not take the call now; the same call may be let in after so many seconds."""
+
+    def __init__(self, sentence: str, retry_after: float = AGAIN_SECONDS) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
 class Answers(Protocol):
     """Who knows the answers; see `serverless.Serverless`."""
 
@@ -71,7 +79,8 @@ class Door:
     def admitted(self, length: int) -> Iterator[None]:
         """Reserve room for a call whose body has so many bytes.
 
-        Raises `RequestRefused` where no agent would take it, `Unavailable` where this one cannot now.
+        Raises `RequestRefused` where no agent would take it, `TurnedAway` where this one cannot now,
+        `Unavailable` where Redis does not say who may.
         """
         if length > calls.MAX_BODY:
             raise RequestRefused(
@@ -79,17 +88,13 @@ class Door:
                 "Track fewer objects at once, or let CVAT compress its images."
             )
         if self._closed:
-            raise Unavailable("The agent stops; its successor answers.", reason="Draining", retry_after=5.0)
+            raise TurnedAway("The agent stops; its successor answers.", retry_after=5.0)
         try:
             self._keeper.token()
         except LeaseLost as lost:
             raise _elsewhere() from lost
         if self._waiting >= MAX_WAITING or self._bytes + length > MAX_WAITING_BYTES:
-            raise Unavailable(
-                f"{self._waiting} calls wait for the tracker already; run again in a moment.",
-                reason="Busy",
-                retry_after=AGAIN_SECONDS,
-            )
+            raise TurnedAway(f"{self._waiting} calls wait for the tracker already; run again in a moment.")
         self._waiting += 1
         self._bytes += length
         self._empty.clear()
@@ -104,7 +109,7 @@ class Door:
     async def answer(self, call: Call, gone: Callable[[], bool]) -> dict[str, JsonValue]:
         """Return the body of the answer; `gone` tells whether the caller has left.
 
-        Raises `RequestRefused`, `Unavailable`, `CallerGone`, or what ends the agent.
+        Raises `RequestRefused`, `TurnedAway`, `Unavailable`, `CallerGone`, or what ends the agent.
         """
         began_at = self._clock.now()
         outcome = "unavailable"
@@ -154,7 +159,5 @@ class Door:
         await self._empty.wait()
 
 
-def _elsewhere() -> Unavailable:
-    return Unavailable(
-        "Another agent serves this tracker now.", reason="WaitingForLease", retry_after=AGAIN_SECONDS
-    )
+def _elsewhere() -> TurnedAway:
+    return TurnedAway("Another agent serves this tracker now.")
