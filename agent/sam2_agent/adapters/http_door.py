@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from sam2_agent.adapters.listening import listen
 from sam2_agent.core import calls
-from sam2_agent.core.door import CallerGone, Door
+from sam2_agent.core.door import CallerGone, Door, TurnedAway
 from sam2_agent.errors import GaveUp, RequestRefused, Unavailable
 
 log = logging.getLogger(__name__)
@@ -81,9 +81,8 @@ async def _body(request: web.Request) -> bytearray:
             async for chunk in request.content.iter_any():
                 body += chunk
     except TimeoutError:
-        raise Unavailable(
-            "The tracking call did not arrive in time; check the network before the agent.",
-            reason="SlowCaller",
+        raise TurnedAway(
+            "The tracking call did not arrive in time; look at the network before the agent."
         ) from None
     except (OSError, ClientError) as error:
         raise CallerGone from error
@@ -96,7 +95,7 @@ def _told(error: Exception) -> web.Response:
     match error:
         case RequestRefused():
             status, sentence = 400, str(error)
-        case Unavailable(retry_after=after):
+        case TurnedAway(retry_after=after) | Unavailable(retry_after=after):
             status, sentence = 503, str(error)
             headers["Retry-After"] = str(max(1, round(after or 1)))
         case GaveUp():
@@ -116,7 +115,8 @@ def _is_gateway(request: web.Request, token_file: Path) -> bool:
     except OSError:
         token = b""
     if not token:
-        raise Unavailable("The agent has no token to know its gateway by; mend its Secret.", reason="NoToken")
+        log.warning("There is no token in %s: nobody is let in", token_file)
+        raise TurnedAway("The agent has no token to know its gateway by; mend its Secret.")
     told = request.headers.get(TOKEN_HEADER, "").encode(errors="surrogateescape")
     return hmac.compare_digest(told, token)
 
