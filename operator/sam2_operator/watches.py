@@ -44,6 +44,8 @@ class Watches:
     silence: float
     """Seconds without any event after which a watch is renewed."""
     random: random.Random
+    registry: Callable[[handlers.Wake], kopf.OperatorRegistry] = handlers.registry
+    """Gives the handlers of what is watched."""
     problem: str | None = None
     """Why the operator may not be told of changes."""
     _failure: str = ""
@@ -101,7 +103,7 @@ class Watches:
             timers.append(self._loop.call_later(_MOST_SECONDS, self._ends.set))
         try:
             await kopf.operator(
-                registry=handlers.registry(self.wake),
+                registry=self.registry(self.wake),
                 settings=handlers.settings(self.silence),
                 standalone=True,
                 clusterwide=watched == [""],

@@ -1,0 +1,143 @@
+"""The calls that CVAT makes of Nuclio's dashboard; all others go to a dashboard, if there is one.
+
+CVAT shows annotators the status line of an answer that is an error, and nothing of its body. So the sentence
+that says what happened is the reason of that line, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+
+from sam2_operator.core.nuclio import function, seconds
+from sam2_operator.errors import OperatorError
+from sam2_operator.gateway.body import Body, CallerLeftError
+from sam2_operator.gateway.errors import BadCallError, GatewayError, UnknownFunctionError
+
+if TYPE_CHECKING:
+    from sam2_operator.gateway.calls import Agents, Answer
+    from sam2_operator.gateway.dashboard import Dashboard
+    from sam2_operator.gateway.entrance import Entrance
+    from sam2_operator.gateway.metrics import GatewayMetrics
+    from sam2_operator.gateway.room import Room
+    from sam2_operator.gateway.roster import Roster
+
+log = logging.getLogger(__name__)
+
+FUNCTIONS = "/api/functions"
+INVOCATIONS = "/api/function_invocations"
+MAX_BODY = 2**27
+"""Of a call, in bytes: what an agent reads."""
+_MAX_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Answers requests."""
+
+    entrance: Entrance
+    roster: Roster
+    room: Room
+    agents: Agents
+    metrics: GatewayMetrics
+    dashboard: Dashboard | None
+    default_timeout: float
+
+    def application(self) -> web.Application:
+        """Give the application; nothing is read of a body that nobody asks for."""
+        application = web.Application(client_max_size=0)
+        application.router.add_route("*", "/{anything:.*}", self._answered)
+        return application
+
+    async def _answered(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except CallerLeftError:
+            return web.Response(status=499)
+        except GatewayError as error:
+            return _refusal(error.status, str(error))
+        except OperatorError as error:
+            log.error("A request was not answered: %s", error)  # noqa: TRY400 - the sentence says it
+            return _refusal(503, "The gateway is not set up; its log says more.")
+        except Exception:
+            log.exception("A request met a fault")
+            return _refusal(500, "The gateway met a fault; its log says more.")
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = self.entrance.path(request.raw_path, request.headers)
+        place, _, _ = path.partition("?")
+        if request.method == hdrs.METH_GET and place.rstrip("/") == FUNCTIONS:
+            return await self._list(request, path)
+        if request.method == hdrs.METH_GET and place.startswith(f"{FUNCTIONS}/"):
+            tracker = self.roster.get(unquote(place.removeprefix(f"{FUNCTIONS}/")))
+            if tracker is not None:
+                return web.json_response(function(tracker))
+        if request.method == hdrs.METH_POST and place.rstrip("/") == INVOCATIONS:
+            name = request.headers.get("x-nuclio-function-name", "")
+            if self.dashboard is None or self.roster.get(name) is not None:
+                return await self._invoke(request, name)
+        return await self._pass_on(request, path)
+
+    async def _list(self, request: web.Request, path: str) -> web.Response:
+        found = {}
+        if self.dashboard is not None:
+            found = await self.dashboard.functions(request, path, self.entrance.hidden)
+        found |= {tracker.name: function(tracker) for tracker in self.roster.listed()}
+        return web.json_response(found)
+
+    async def _pass_on(self, request: web.Request, path: str) -> web.StreamResponse:
+        if self.dashboard is None:
+            raise UnknownFunctionError("There is no such function; reload the page.")
+        return await self.dashboard.pass_on(request, path, self.entrance.hidden)
+
+    async def _invoke(self, request: web.Request, name: str) -> web.Response:
+        loop = asyncio.get_running_loop()
+        began, result = loop.time(), "failed"
+        try:
+            answer = await self._call(request, name)
+            result = "answered" if answer.status < 400 else "refused"
+        except CallerLeftError:
+            result = "caller left"
+            raise
+        except GatewayError as error:
+            result = error.result
+            raise
+        except asyncio.CancelledError:
+            result = "caller left"
+            raise
+        finally:
+            self.metrics.called(result, loop.time() - began)
+        if answer.status < 400:
+            return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
+        return _refusal(answer.status, answer.body.decode(errors="replace").strip())
+
+    async def _call(self, request: web.Request, name: str) -> Answer:
+        loop = asyncio.get_running_loop()
+        tracker = self.roster.get(name)
+        if tracker is None:
+            raise UnknownFunctionError(f"There is no tracker {name or 'without a name'}; reload the page.")
+        length = request.content_length
+        if length is None:
+            raise BadCallError("A call must tell its length.")
+        if length > MAX_BODY:
+            raise BadCallError(
+                f"A call of {length:,} bytes is too long; at most {MAX_BODY:,} are read. Track fewer objects "
+                "at once, or let CVAT compress its images."
+            )
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+            raise BadCallError("A call must not be compressed.")
+        patience = seconds(request.headers.get("x-nuclio-invoke-timeout")) or self.default_timeout
+        until = loop.time() + patience
+        async with self.room.taken(name, length, patience / 2):
+            body = Body(request.content, length)
+            return await self.agents.answer(tracker, body, until - loop.time())
+
+
+def _refusal(status: int, sentence: str) -> web.Response:
+    reason = " ".join(sentence.split())[:_MAX_REASON].encode("ascii", errors="replace").decode()
+    return web.Response(status=status, reason=reason or None, text=f"{sentence}\n")

@@ -1,0 +1,183 @@
+"""An agent goes, and another comes: callers wait and are answered, as long as they have patience."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from aiohttp import web
+
+from tests.cvat_standin.waiting import wait_for
+from tests.integration.gateway.conftest import Start
+from tests.integration.gateway.doors import Cut, Seen, Server, track
+from tests.integration.gateway.kubernetes import Kubernetes, tracker
+from tests.integration.gateway.process import Gateway
+
+BODY = os.urandom(5 * 2**20)
+DIGEST = hashlib.sha256(BODY).hexdigest()
+
+
+def retried(gateway: Gateway) -> float:
+    return gateway.metric("sam2_gateway_retries_total")
+
+
+def test_a_call_waits_for_an_agent_that_comes_back(agent: Server, name: str, start: Start) -> None:
+    gateway = start()
+    agent.stop()
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, BODY)
+        wait_for(lambda: retried(gateway) >= 2, "the gateway to try again")
+        agent.start()
+        assert reply.result(20).json["states"] == [DIGEST]
+
+
+def test_a_call_is_sent_again_to_the_successor_of_an_agent_that_was_killed(
+    agent: Server, name: str, start: Start
+) -> None:
+    gateway = start()
+    assert gateway.invoke(name).status == 200
+    in_hand, never = threading.Event(), threading.Event()
+
+    async def hang(_: Seen) -> web.StreamResponse:
+        in_hand.set()
+        await asyncio.Event().wait()
+        never.set()
+        raise AssertionError
+
+    agent.answer = hang
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, BODY)
+        assert in_hand.wait(20)
+        agent.stop()
+        agent.answer = track
+        agent.start()
+        assert reply.result(20).json["states"] == [DIGEST]
+    assert not never.is_set()
+
+
+@pytest.mark.parametrize("status", [503, 401])
+def test_what_passes_is_tried_again(agent: Server, name: str, start: Start, *, status: int) -> None:
+    """An agent without the lease says 503; one whose key is about to be replaced, 401."""
+    told: list[int] = []
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        told.append(status)
+        if len(told) < 3:
+            return web.Response(status=status, text="Another agent serves this tracker now.")
+        return await track(seen)
+
+    agent.answer = answer
+    gateway = start()
+    assert gateway.invoke(name, BODY).json["states"] == [DIGEST]
+    assert len(agent.seen) == 3
+    assert retried(gateway) == 2
+
+
+def test_an_agent_that_answers_before_it_has_read_is_heard(agent: Server, name: str, start: Start) -> None:
+    answered: list[int] = []
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        answered.append(1)
+        if len(answered) < 3:
+            return web.Response(status=503, text="Busy.")
+        return await track(seen)
+
+    agent.answer = answer
+    agent.reads = False
+    gateway = start()
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, BODY)
+        wait_for(lambda: len(answered) >= 2, "refusals")
+        agent.reads = True
+        assert reply.result(20).json["states"] == [DIGEST]
+
+
+def test_one_that_does_not_come_is_told_in_time(agent: Server, name: str, start: Start) -> None:
+    async def waiting(_: Seen) -> web.StreamResponse:
+        return web.Response(status=503, text="Another agent serves this tracker now.")
+
+    agent.answer = waiting
+    gateway = start()
+    reply = gateway.invoke(name, timeout="1s")
+    assert reply.status == 503
+    assert reply.reason.endswith("run again in a minute. Another agent serves this tracker now.")
+    agent.stop()
+    assert gateway.invoke(name, timeout="1s").reason.endswith("It cannot be reached.")
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(agent: Server, name: str, start: Start) -> None:
+    asked: list[int] = []
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        asked.append(1)
+        if len(asked) == 1:
+            raise Cut
+        return await track(seen)
+
+    agent.answer = answer
+    assert start().invoke(name, BODY).json["states"] == [DIGEST]
+    assert len(asked) == 2
+
+
+def test_who_finds_no_room_is_told(kubernetes: Kubernetes, agent: Server, name: str, start: Start) -> None:
+    go = threading.Event()
+
+    async def slow(seen: Seen) -> web.StreamResponse:
+        await asyncio.to_thread(go.wait, 20)
+        return await track(seen)
+
+    agent.answer = slow
+    with Server() as other:
+        kubernetes.trackers.append(tracker(str(other.port)))
+        gateway = start(MAX_BYTES=str(8 * 2**20), MAX_WAITING="1", MAX_CALLS_PER_TRACKER="1")
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(gateway.invoke, name, BODY)
+            wait_for(lambda: agent.seen, "the first call")
+            second = pool.submit(gateway.invoke, name, BODY)
+            wait_for(lambda: gateway.metric("sam2_gateway_calls_waiting") == 1, "the second to wait")
+            reply = gateway.invoke(name, BODY)
+            assert (reply.status, reply.reason) == (
+                503,
+                "1 calls with 5 MiB are in hand already; run again in a moment.",
+            )
+            assert gateway.invoke(f"lab.{other.port}", b"{}").status == 200, "another tracker's small call"
+            go.set()
+            assert [each.result(20).status for each in (first, second)] == [200, 200]
+    assert gateway.metric('sam2_gateway_call_seconds_count{result="busy"}') == 1
+
+
+def test_who_waits_for_room_in_vain_is_told(agent: Server, name: str, start: Start) -> None:
+    async def hang(_: Seen) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    agent.answer = hang
+    gateway = start(MAX_CALLS_PER_TRACKER="1")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(gateway.invoke, name, b"{}", timeout="4s")
+        wait_for(lambda: agent.seen, "the first call")
+        assert "run again in a moment" in gateway.invoke(name, b"{}", timeout="1s").reason
+        assert first.result(20).status == 504
+
+
+def test_told_to_end_it_finishes_what_is_in_hand(agent: Server, name: str, start: Start) -> None:
+    go = threading.Event()
+
+    async def slow(seen: Seen) -> web.StreamResponse:
+        await asyncio.to_thread(go.wait, 20)
+        return await track(seen)
+
+    agent.answer = slow
+    gateway = start()
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, BODY)
+        wait_for(lambda: agent.seen, "the call")
+        gateway.terminate()
+        wait_for(lambda: not gateway.is_ready(), "the gateway to be unready")
+        go.set()
+        assert reply.result(20).json["states"] == [DIGEST]
+    assert gateway.process.wait(20) == 0
