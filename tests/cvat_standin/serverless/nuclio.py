@@ -125,13 +125,19 @@ class AgentDoor:
     def invoke(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """What the agent answers."""
         self.get(name)
-        return exchange("POST", self.url, self._headers, self._seconds, payload)
+        return exchange("POST", self.url, self._headers, self._seconds, payload, passing=(503,))
 
 
 def exchange(
-    method: str, url: str, headers: Mapping[str, str], seconds: float, body: Mapping[str, Any] | None = None
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    seconds: float,
+    body: Mapping[str, Any] | None = None,
+    *,
+    passing: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """One call by a connection of its own; a failure is what CVAT makes of it."""
+    """One call by a connection of its own; a failure is what CVAT makes of it, but for `passing` ones."""
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=seconds)) as pool:
         try:
             answer = pool.request(method, url, headers={**headers, "Connection": "close"}, json=body)
@@ -143,7 +149,7 @@ def exchange(
     if answer.status == 404 and method == "GET":
         raise RunError(text, 404)
     if answer.status >= 400:
-        raise RunError(text, 500)
+        raise RunError(text, answer.status if answer.status in passing else 500)
     try:
         told = json.loads(answer.data)
     except ValueError as error:
