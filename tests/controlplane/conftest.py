@@ -69,7 +69,9 @@ def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
 @pytest.fixture(scope="session")
 def operators_api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
     """The API server as the operator's account sees it; in the end, nothing was refused to it."""
-    operators = account.make(cluster, "operator-account", "--set", "gateway.enabled=true")
+    operators = account.make(
+        cluster, "operator-account", "--set=gateway.enabled=true,gateway.requireSecret=true"
+    )
     connected = operators.connected()
     yield connected
     connected.client.rest_client.pool_manager.clear()
