@@ -39,6 +39,8 @@ spec:
     id: facebook/sam2.1-hiera-large
 ```
 
+For a CVAT without agents, [serverless.md](serverless.md), `spec.cvat` is `{interface: Serverless}` and nothing else.
+
 """
 
 _OPAQUE = frozenset({"spec.agent.affinity"})
