@@ -10,8 +10,8 @@ from typing import Protocol
 class Stream(Protocol):
     """What arrives."""
 
-    async def readany(self) -> bytes:
-        """Give what is there, at least a byte; nothing at the end."""
+    async def readchunk(self) -> tuple[bytes, bool]:
+        """Give the next piece as it came from the connection, at least a byte; nothing at the end."""
 
 
 class CallerLeftError(Exception):
@@ -44,7 +44,7 @@ class Body:
 
     async def _next(self) -> None:
         try:
-            chunk = await self.stream.readany()
+            chunk, _ = await self.stream.readchunk()
         except Exception as error:
             raise CallerLeftError from error
         if not chunk:

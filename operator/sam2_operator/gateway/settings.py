@@ -47,7 +47,7 @@ class GatewaySettings(BaseSettings):
     linger_seconds: float = Field(
         3, ge=0, le=60, description="How long calls are taken after it was told to end."
     )
-    drain_seconds: float = Field(125, ge=0, le=3600, description="How long calls in hand may take then.")
+    drain_seconds: float = Field(125, gt=0, le=3600, description="How long calls in hand may take then.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["json", "text"] = Field("text", description="How it is logged.")
 
