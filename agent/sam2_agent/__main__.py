@@ -24,6 +24,7 @@ from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.images import decode
 from sam2_agent.adapters.metrics import Metrics
+from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
@@ -33,7 +34,7 @@ from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import GaveUp, InvalidSettings
 from sam2_agent.loop import Agent
 from sam2_agent.reception import Reception
-from sam2_agent.settings import QueueSettings, ServerlessSettings, Settings
+from sam2_agent.settings import QueueSettings, ServerlessSettings
 from sam2_agent.world import QueueWorld, World
 
 log = logging.getLogger("sam2_agent")
@@ -83,7 +84,7 @@ async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
                 extra={"version": VERSION, "port": port, "interface": chosen.interface},
             )
             status.phase = "LoadingModel"
-            loading = asyncio.ensure_future(compute(_load_model, chosen))
+            loading = asyncio.ensure_future(compute(load_model, chosen))
             stopped = asyncio.ensure_future(stopping.wait())
             await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
@@ -176,25 +177,6 @@ def _with_cvat(chosen: QueueSettings, status: Status, world: World) -> QueueWorl
 def _redis_seconds(lease_seconds: float) -> float:
     """How long to wait for Redis: a call that hangs leaves time to renew the lease by another."""
     return min(10.0, max(1.0, lease_seconds / 3))
-
-
-def _load_model(chosen: Settings) -> Tracker:
-    """Load the model; importing torch takes seconds, so it happens here, while health is answered."""
-    # Idle threads of PyTorch spin by default; where cores are shared that slows a CPU down a hundredfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from sam2_agent.adapters.sam2_build import VolumeModel, build  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_device import choose_precision, open_device  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_hub import HubModel  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_tracker import Sam2Tracker  # noqa: PLC0415
-
-    device = open_device(chosen.device)
-    if chosen.model_config_file and chosen.model_checkpoint:
-        source: VolumeModel | HubModel = VolumeModel(chosen.model_config_file, chosen.model_checkpoint)
-    else:
-        source = HubModel(
-            chosen.model_id or "", chosen.model_revision, chosen.read_model_token(), chosen.model_cache_dir
-        )
-    return Sam2Tracker(build(source, device), choose_precision(chosen.precision, device))
 
 
 def _first(group: BaseExceptionGroup[GaveUp]) -> GaveUp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,13 @@ from sam2_agent.core.door import Door
 from sam2_agent.core.footage import Shown
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
+from sam2_agent.core.ports import Clock, Compute, Events, Records
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Status
+from sam2_agent.core.tracking import Tracker
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import GaveUp
@@ -54,7 +57,17 @@ class Reception:
             on_recorded=lambda _: None,
         )
         self.door = Door(
-            serverless=_serverless(world, decode, shape_types, patience),
+            serverless=serverless(
+                tracker=world.tracker,
+                compute=world.compute,
+                records=world.store,
+                clock=world.clock,
+                events=world.events,
+                rng=world.rng,
+                decode=decode,
+                shape_types=shape_types,
+                patience=patience,
+            ),
             keeper=self._keeper,
             clock=world.clock,
             status=status,
@@ -111,34 +124,41 @@ class Reception:
             task.cancel()
 
 
-def _serverless(
-    world: World,
+def serverless(
+    *,
+    tracker: Tracker,
+    compute: Compute,
+    records: Records,
+    clock: Clock,
+    events: Events,
+    rng: Random,
     decode: Callable[[bytes], NDArray[np.uint8]],
     shape_types: frozenset[ShapeType],
     patience: Patience,
 ) -> Serverless:
+    """Put together what answers calls, whoever takes them."""
     recent = Recent()
-    compute = SecondChance(world.compute, recent)
-    shown = Shown(world.tracker, compute, recent)
+    sparing = SecondChance(compute, recent)
+    shown = Shown(tracker, sparing, recent)
     tracks = Tracks(
-        tracker=world.tracker,
-        compute=compute,
+        tracker=tracker,
+        compute=sparing,
         pictures=shown,
-        store=world.store,
-        keeping=WriteAhead(world.store, world.tracker, compute),
+        store=records,
+        keeping=WriteAhead(records, tracker, sparing),
         recent=recent,
-        clock=world.clock,
-        events=world.events,
+        clock=clock,
+        events=events,
         patience=patience.restore,
     )
     return Serverless(
         tracks=tracks,
         shown=shown,
-        store=world.store,
-        compute=world.compute,
+        store=records,
+        compute=compute,
         decode=decode,
-        events=world.events,
-        rng=world.rng,
-        fingerprint=world.tracker.fingerprint,
+        events=events,
+        rng=rng,
+        fingerprint=tracker.fingerprint,
         shape_types=shape_types,
     )

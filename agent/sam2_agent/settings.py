@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -141,6 +141,9 @@ class ServerlessSettings(Settings):
     door_token_file: ReadableFile | None = None
 
 
+S = TypeVar("S", bound=Settings)
+
+
 def load(environment: Mapping[str, str]) -> QueueSettings | ServerlessSettings:
     """Read the settings; raises `InvalidSettings` with a sentence for each fault, and never with a value."""
     serverless = environment.get(PREFIX + "INTERFACE") == "serverless"
@@ -151,8 +154,13 @@ def load(environment: Mapping[str, str]) -> QueueSettings | ServerlessSettings:
         raise InvalidSettings(
             f"Unknown settings: {', '.join(unknown)}; correct their names (see docs/agent.md), or unset them."
         )
+    return build(kind)
+
+
+def build(kind: type[S], **given: Any) -> S:
+    """Make settings from what is given and the environment; raises `InvalidSettings` as `load` does."""
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         faults = [
             f"{_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"

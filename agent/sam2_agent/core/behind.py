@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sam2_agent.core.ports import Compute, Events, Key, Store
+from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.records import dump_memory
 from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
@@ -52,7 +52,7 @@ class Keeping(Protocol):
 class WriteAhead:
     """Writes before the answers."""
 
-    def __init__(self, store: Store, tracker: Tracker, compute: Compute) -> None:
+    def __init__(self, store: Records, tracker: Tracker, compute: Compute) -> None:
         self._store = store
         self._tracker = tracker
         self._compute = compute
@@ -69,7 +69,7 @@ class WriteAhead:
 class WriteBehind:
     """Writes what is put into it, in order, while `run` runs."""
 
-    def __init__(self, store: Store, tracker: Tracker, compute: Compute, events: Events) -> None:
+    def __init__(self, store: Records, tracker: Tracker, compute: Compute, events: Events) -> None:
         self._store = store
         self._tracker = tracker
         self._compute = compute

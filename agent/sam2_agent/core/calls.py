@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Annotated
@@ -83,8 +84,17 @@ def parse(body: bytes | bytearray) -> Call:
             "The tracking call has more parts than the agent reads; draw the shapes more simply, "
             "or track fewer objects at once."
         )
+    return _read(lambda: _Payload.model_validate_json(body))
+
+
+def read(payload: object) -> Call:
+    """Read a call whose JSON somebody parsed already; raises `RequestRefused` as `parse` does."""
+    return _read(lambda: _Payload.model_validate(payload))
+
+
+def _read(validate: Callable[[], _Payload]) -> Call:
     try:
-        payload = _Payload.model_validate_json(body)
+        payload = validate()
     except ValidationError as error:
         raise RequestRefused(f"The tracking call is not understood ({_first(error)}).") from error
     shapes, states = payload.shapes or [], payload.states or []

@@ -99,7 +99,26 @@ class Publication:
     damaged: bytes = b""
 
 
-class Store(Protocol):
+class Records(Protocol):
+    """What is known of steps."""
+
+    async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
+        """Return the records and let them live anew."""
+
+    async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
+        """Write each record unless one stands, all or none, and return what stands now.
+
+        Raises `LeaseLost`.
+        """
+
+    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
+
+        Needs no lease and is not done in one piece: they are what any valid computation would write.
+        """
+
+
+class Store(Records, Protocol):
     """The tracker's part of Redis."""
 
     async def take(self, nonce: str, seconds: float) -> Taken | HeldByAnother:
@@ -125,21 +144,6 @@ class Store(Protocol):
 
     async def forget_damaged(self, ar_id: str, data: bytes) -> None:
         """Drop a recorded request that is exactly these bytes, which cannot be read."""
-
-    async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
-        """Return the records and let them live anew."""
-
-    async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
-        """Write each record unless one stands, all or none, and return what stands now.
-
-        Raises `LeaseLost`.
-        """
-
-    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
-
-        Needs no lease and is not done in one piece: they are what any valid computation would write.
-        """
 
 
 class Events(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam2_agent.core.behind import Aftermath, Keeping
-from sam2_agent.core.ports import Compute, Events, Key, Publication, Store
+from sam2_agent.core.ports import Compute, Events, Key, Publication, Records
 from sam2_agent.core.progress import Pictures, Progress
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
@@ -32,7 +32,7 @@ class Rounds:
         tracker: Tracker,
         compute: Compute,
         pictures: Pictures,
-        store: Store,
+        store: Records,
         survivors: Survivors,
         keeping: Keeping,
         recent: Recent,

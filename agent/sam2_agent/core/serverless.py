@@ -17,7 +17,7 @@ from sam2_agent.core import chain
 from sam2_agent.core.calls import Call, Continue, Start
 from sam2_agent.core.chain import Chain, Link
 from sam2_agent.core.footage import Shown
-from sam2_agent.core.ports import Compute, Events, Key, Store
+from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.recent import LRU
 from sam2_agent.core.records import Answer, load_answer
 from sam2_agent.core.shapes import ShapeType, read_prompt
@@ -35,7 +35,7 @@ class Serverless:
         *,
         tracks: Tracks,
         shown: Shown,
-        store: Store,
+        store: Records,
         compute: Compute,
         decode: Callable[[bytes], NDArray[np.uint8]],
         events: Events,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sam2_agent.core.ports import Compute, Events, Key, Kind, Store
+from sam2_agent.core.ports import Compute, Events, Key, Kind, Records
 from sam2_agent.core.progress import Progress
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, load_answer, load_memory
@@ -27,7 +27,7 @@ class Survivors:
     """Finds the records of tracks, and notes in their `Progress` what it found."""
 
     def __init__(
-        self, *, tracker: Tracker, compute: Compute, store: Store, recent: Recent, events: Events
+        self, *, tracker: Tracker, compute: Compute, store: Records, recent: Recent, events: Events
     ) -> None:
         self._tracker = tracker
         self._compute = compute

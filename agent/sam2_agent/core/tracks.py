@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam2_agent.core.behind import Keeping
-from sam2_agent.core.ports import Clock, Compute, Events, Store
+from sam2_agent.core.ports import Clock, Compute, Events, Records
 from sam2_agent.core.progress import Pictures, Progress, Steps
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer
@@ -37,7 +37,7 @@ class Tracks:
         tracker: Tracker,
         compute: Compute,
         pictures: Pictures,
-        store: Store,
+        store: Records,
         keeping: Keeping,
         recent: Recent,
         clock: Clock,
