@@ -91,8 +91,8 @@ def _schema(version: str) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "SAM2Tracker makes SAM2 video tracking available in a CVAT: it registers a "
-        "function there and keeps exactly one agent serving it. What annotators have begun survives every "
-        "restart.",
+        "function there, or lets CVAT call it through a gateway, and keeps exactly one agent serving it. "
+        "What annotators have begun survives every restart.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{version}"},

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from sam2_operator.core.nuclio import function, seconds
 from sam2_operator.errors import OperatorError
 from sam2_operator.gateway.body import Body, CallerLeftError
-from sam2_operator.gateway.errors import BadCallError, GatewayError, UnknownFunctionError
+from sam2_operator.gateway.errors import BadCallError, GatewayError, NotKnownError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from sam2_operator.gateway.calls import Agents, Answer
@@ -34,6 +34,7 @@ INVOCATIONS = "/api/function_invocations"
 MAX_BODY = 2**27
 """Of a call, in bytes: what an agent reads."""
 _MAX_REASON = 300
+_AGAIN_SECONDS = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,21 @@ class Reception:
 
     async def _list(self, request: web.Request, path: str) -> web.Response:
         found = {}
-        if self.dashboard is not None:
+        if self.dashboard is None:
+            self._require_roster()
+        else:
             found = await self.dashboard.functions(request, path, self.entrance.hidden)
         found |= {tracker.name: function(tracker) for tracker in self.roster.listed()}
         return web.json_response(found)
 
+    def _require_roster(self) -> None:
+        """Say nothing about trackers before they were listed once: an empty list would be believed."""
+        if not self.roster.is_known:
+            raise NotKnownError("The trackers are not known yet; try again in a moment.")
+
     async def _pass_on(self, request: web.Request, path: str) -> web.StreamResponse:
         if self.dashboard is None:
+            self._require_roster()
             raise UnknownFunctionError("There is no such function; reload the page.")
         return await self.dashboard.pass_on(request, path, self.entrance.hidden)
 
@@ -120,6 +129,7 @@ class Reception:
         loop = asyncio.get_running_loop()
         tracker = self.roster.get(name)
         if tracker is None:
+            self._require_roster()
             raise UnknownFunctionError(f"There is no tracker {name or 'without a name'}; reload the page.")
         length = request.content_length
         if length is None:
@@ -140,4 +150,5 @@ class Reception:
 
 def _refusal(status: int, sentence: str) -> web.Response:
     reason = " ".join(sentence.split())[:_MAX_REASON].encode("ascii", errors="replace").decode()
-    return web.Response(status=status, reason=reason or None, text=f"{sentence}\n")
+    headers = {hdrs.RETRY_AFTER: _AGAIN_SECONDS} if status == 503 else None
+    return web.Response(status=status, reason=reason or None, text=f"{sentence}\n", headers=headers)

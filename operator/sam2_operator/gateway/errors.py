@@ -22,6 +22,13 @@ class UnknownFunctionError(GatewayError):
     result = "unknown"
 
 
+class NotKnownError(GatewayError):
+    """No tracker was listed yet."""
+
+    status = 503
+    result = "unknown"
+
+
 class NotAdmittedError(GatewayError):
     """The caller did not show what CVAT is to show."""
 

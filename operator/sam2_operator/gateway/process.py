@@ -81,11 +81,11 @@ async def serve(settings: GatewaySettings) -> None:
             default_timeout=settings.default_timeout_seconds,
         )
         serving = asyncio.Event()
-        health = _health(roster, reader, metrics, serving)
-        port = await stack.enter_async_context(listening(health, settings.http_port, 1.0))
-        log.info("serving health and metrics on port %d", port)
         reading = asyncio.create_task(reader.run(), name="reader")
         stack.callback(reading.cancel)
+        health = _health(roster, reader, metrics, serving, reading)
+        port = await stack.enter_async_context(listening(health, settings.http_port, 1.0))
+        log.info("serving health and metrics on port %d", port)
         watches.start()
         stack.push_async_callback(asyncio.to_thread, watches.stop)
         application = reception.application()
@@ -139,9 +139,15 @@ def _dashboard(session: aiohttp.ClientSession, settings: GatewaySettings) -> Das
 
 
 def _health(
-    roster: Roster, reader: Reader, metrics: GatewayMetrics, serving: asyncio.Event
+    roster: Roster,
+    reader: Reader,
+    metrics: GatewayMetrics,
+    serving: asyncio.Event,
+    reading: asyncio.Task[None],
 ) -> web.Application:
     async def live(_: web.Request) -> web.Response:
+        if reading.done():
+            return web.Response(status=503, text="Nobody reads trackers any more.\n")
         return web.Response(text="serving\n")
 
     async def ready(_: web.Request) -> web.Response:

@@ -62,6 +62,8 @@ def test_one_that_never_knew_any_is_not_ready(kubernetes: Kubernetes, tmp_path: 
         assert told is not None
         assert told.status == 503
         assert "API server" in told.text
+        for reply in (running.get("/api/functions"), running.get("/api/functions/x"), running.invoke("x")):
+            assert (reply.status, "not known yet" in reply.reason) == (503, True), "an empty list is believed"
         kubernetes.away = False
         wait_for(running.is_ready, "the gateway to be ready")
 
