@@ -39,7 +39,7 @@ spec:
     id: facebook/sam2.1-hiera-large
 ```
 
-For a CVAT without agents `spec.cvat` is `{interface: Serverless}`, and nothing else: [serverless.md](serverless.md).
+For a CVAT without agents `spec.cvat` is `{interface: Serverless}` alone: [serverless.md](serverless.md).
 
 """
 
