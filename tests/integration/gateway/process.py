@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -99,6 +100,11 @@ class Gateway:
     def is_ready(self) -> bool:
         told = self.health("/readyz")
         return told is not None and told.status == 200
+
+    def accepts(self) -> bool:
+        """Whether it still takes connections of CVAT."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def metric(self, sample: str) -> float:
         told = self.health("/metrics")

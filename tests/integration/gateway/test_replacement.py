@@ -178,6 +178,10 @@ def test_told_to_end_it_finishes_what_is_in_hand(agent: Server, name: str, start
         wait_for(lambda: agent.seen, "the call")
         gateway.terminate()
         wait_for(lambda: not gateway.is_ready(), "the gateway to be unready")
+        wait_for(lambda: not gateway.accepts(), "the gateway to take no calls any more")
+        for _ in range(20):
+            assert gateway.health("/livez") is not None, "it has ended"
+        assert agent.left == 0
         go.set()
         assert reply.result(20).json["states"] == [DIGEST]
     assert gateway.process.wait(20) == 0
