@@ -73,11 +73,9 @@ class Tracked:
             self.due = now + backoff(self.failures, pace.interval, rng)
             return
         usual = pace.interval if outcome.ready else pace.agent_interval
+        wanted = usual if outcome.retry_seconds is None else outcome.retry_seconds
         # An operator that starts meets all trackers at once; it does not meet them at once ever after.
-        if outcome.retry_seconds is None:
-            self.due = now + rng.uniform(0.0 if is_first else (1 - 2 * _JITTER) * usual, usual)
-        else:
-            self.due = now + jittered(outcome.retry_seconds, rng)
+        self.due = now + rng.uniform(0.0 if is_first else (1 - 2 * _JITTER) * wanted, wanted)
 
     def calm(self, pace: Pace) -> float:
         """Give how long notifications are gathered: short, unless reconciles have long chased each other."""
