@@ -13,24 +13,19 @@ import json
 import os
 import platform
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import urllib3
-
 from benchmarks.operator_scale_plot import plot
 from benchmarks.operator_scale_probe import Percentiles, Process, Tail, audited, reconciles
+from benchmarks.operator_scale_process import operating, pass_time, until
 from benchmarks.operator_scale_stage import Stage, stage
-from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
 
 SIZES = (10, 100, 1000)
 ACCOUNTS = 20
@@ -38,7 +33,6 @@ INTERVAL = 60.0
 WINDOW = 2 * INTERVAL
 BOUND = 2.0
 RESULTS = Path(__file__).parent / "results" / "operator-scale.json"
-_PATIENCE = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,79 +83,17 @@ class Quiet:
     cvat_calls: dict[str, int]
 
 
-class Operator:
-    """A running `python -m sam2_operator`, for one namespace."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, began: float) -> None:
-        self.process, self.log, self.began = process, log, began
-        self._url = f"http://127.0.0.1:{port}/metrics"
-
-    def ready(self) -> int:
-        """Give how many trackers it holds for ready."""
-        return int(self._told('sam2_operator_trackers{ready="').get("true", 0))
-
-    def waits(self) -> dict[float, float]:
-        """Give how often something that was due waited at most so many seconds for a thread."""
-        told = self._told('sam2_operator_queue_wait_seconds_bucket{le="')
-        return {float(bound): count for bound, count in told.items()}
-
-    def _told(self, name: str) -> dict[str, float]:
-        try:
-            told = urllib3.request("GET", self._url, retries=False, timeout=30).data.decode()
-        except urllib3.exceptions.HTTPError:
-            return {}
-        lines = [line.removeprefix(name) for line in told.splitlines() if line.startswith(name)]
-        return {line.partition('"')[0].strip("}"): float(line.split()[-1]) for line in lines}
-
-
-@contextmanager
-def operating(place: Stage, namespace: str) -> Iterator[Operator]:
-    """Run the operator with its defaults."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    password = place.folder / "password"
-    password.write_text(ADMIN_PASSWORD)
-    settings = {
-        "HTTP_PORT": str(port),
-        "INSTANCE": "operator-0",
-        "NAMESPACES": namespace,
-        "REDIS_URL": f"redis://admin@127.0.0.1:{place.redis.port}/0",
-        "REDIS_PASSWORD_FILE": str(password),
-        "LOG_LEVEL": "debug",
-    }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SAM2_OPERATOR_")}
-    environment |= {f"SAM2_OPERATOR_{name}": value for name, value in settings.items()}
-    environment |= {
-        "KUBECONFIG": str(place.plane.files.kubeconfig),
-        "PYTHONPATH": str(REPOSITORY / "operator"),
-    }
-    log = place.folder / f"operator-{time.monotonic_ns()}.log"
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sam2_operator"], env=environment, stdout=output, stderr=output
-        )
-    try:
-        yield Operator(process, port, log, began)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-
-
 def start(place: Stage, population: Population) -> Start:
     """Make the trackers and start the operator twice."""
     trackers, accounts, namespace = population.trackers, population.accounts, population.namespace
     place.populate(namespace, trackers, [f"a{number:02}-{namespace}" for number in range(accounts)])
     with operating(place, namespace) as operator:
-        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be ready")
+        until(lambda: operator.ready() == trackers, operator, f"{trackers} to be ready")
         registering = time.monotonic() - operator.began
     if place.ready(namespace) != trackers:
         raise AssertionError("The operator holds for ready what the API server does not.")
     with operating(place, namespace) as operator:
-        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
+        until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
         return Start(trackers, accounts, round(registering, 1), round(time.monotonic() - operator.began, 1))
 
 
@@ -169,8 +101,8 @@ def quiet(place: Stage, population: Population) -> Quiet:
     """Look at an operator that has nothing to do."""
     trackers, accounts, namespace = population.trackers, population.accounts, population.namespace
     with operating(place, namespace) as operator:
-        _until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
-        _pass(INTERVAL)
+        until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
+        pass_time(INTERVAL)
         process = Process(operator.process.pid)
         audit, log = Tail(place.plane.files.audit_log), Tail(operator.log)
         waits = operator.waits()
@@ -179,7 +111,7 @@ def quiet(place: Stage, population: Population) -> Quiet:
         while time.monotonic() - began < WINDOW:
             ports = (place.plane.ports.api, _port(place.cvat.url), place.redis.port)
             samples.append(tuple(process.connections(port) for port in ports))
-            _pass(min(5.0, max(0.0, WINDOW - (time.monotonic() - began))))
+            pass_time(min(5.0, max(0.0, WINDOW - (time.monotonic() - began))))
         seconds = time.monotonic() - began
         cpu, memory = process.cpu_seconds() - cpu, process.resident_mib()
         asked = audited(audit)
@@ -258,18 +190,6 @@ def _write(summary: dict[str, float], starts: Sequence[Start], looks: Sequence[Q
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     plot(document["quiet"], RESULTS.with_suffix(".svg"))
     print(f"written: {RESULTS}")
-
-
-def _until(condition: Callable[[], bool], operator: Operator, what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline or operator.process.poll() is not None:
-            raise AssertionError(f"waiting for {what}: {operator.log.read_text()[-3000:]}")
-        _pass(0.25)
-
-
-def _pass(seconds: float) -> None:
-    time.sleep(seconds)  # a measurement takes its time
 
 
 def _calls(place: Stage) -> dict[str, int]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_operator.core.functions import candidates
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sam2_operator.api.status import RegisteredFunction, Registration
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
+    from sam2_operator.core.observed import Function
     from sam2_operator.core.ports import Kubernetes
 
 
@@ -27,6 +33,27 @@ class Claims:
         if fresh or not self.ledger.filled or tracker.status.registration is not None:
             self.ledger.fill(self.kube.trackers())
         return self.ledger.claimed(tracker)
+
+    def unclaimed(
+        self,
+        tracker: Tracker,
+        record: Registration | RegisteredFunction,
+        listing: Collection[Function],
+        own: Collection[int | None],
+    ) -> list[int]:
+        """Give the functions listed that the record may have made besides its own, and nobody else.
+
+        Who has an unsettled registration of the same fields may have made them as well, and decides first.
+        """
+        if not candidates(record, listing, {*own, *self.ledger.claimed(tracker)}):
+            return []  # as usual: nothing for which to ask what all other trackers hold
+        self.ledger.fill(self.kube.trackers())
+        others, rivals = self.ledger.claimed(tracker), self.ledger.rivals(tracker)
+        return [
+            found.id
+            for found in candidates(record, listing, {*own, *others})
+            if not any(candidates(rival.registration, [found], ()) for rival in rivals)
+        ]
 
     def serve(self, tracker: Tracker, function_id: int) -> bool:
         """Whether another tracker has this function for its agent, whoever wrote that down."""

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_operator.core.functions import candidates, fields_of
+from sam2_operator.core.functions import fields_of
 from sam2_operator.core.registration import registered
 from sam2_operator.core.settlement import SETTLE
 from sam2_operator.errors import ConflictError, CvatError, CvatUnreachableError
@@ -115,10 +115,7 @@ class FunctionMaker:
     ) -> Tracker:
         """Look once more: something between us and CVAT may have repeated the POST."""
         listing, own = session.functions(), {function_id, *tracker.status.obsolete_function_ids}
-        if not candidates(intent, listing, own):
-            return tracker  # as usual: nothing for which to ask what all other trackers hold
-        others = self.claims.of_others(tracker, fresh=True)
-        found = [each.id for each in candidates(intent, listing, {*own, *others})]
+        found = self.claims.unclaimed(tracker, intent, listing, own)
         duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
         if duplicates == tracker.status.duplicate_function_ids:
             return tracker

@@ -75,7 +75,7 @@ class Tracked:
         usual = pace.interval if outcome.ready else pace.agent_interval
         wanted = usual if outcome.retry_seconds is None else outcome.retry_seconds
         # An operator that starts meets all trackers at once; it does not meet them at once ever after.
-        self.due = now + (rng.uniform(0.0, wanted) if is_first else jittered(wanted, rng))
+        self.due = now + rng.uniform(0.0 if is_first else (1 - 2 * _JITTER) * wanted, wanted)
 
     def calm(self, pace: Pace) -> float:
         """Give how long notifications are gathered: short, unless reconciles have long chased each other."""

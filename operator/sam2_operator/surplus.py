@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_operator.core.functions import candidates
 from sam2_operator.errors import CvatError, ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ class Surplus:
             listing = session.functions()
         except CvatError:
             return []
-        others = self.claims.of_others(tracker)
-        excluded = {own, *tracker.status.obsolete_function_ids, *others}
-        return [each.id for each in candidates(record, listing, excluded)]
+        return self.claims.unclaimed(tracker, record, listing, {own, *tracker.status.obsolete_function_ids})
 
 
 def delete_function(session: CvatSession, function_id: int, account: int | None) -> None:

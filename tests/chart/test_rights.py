@@ -42,6 +42,8 @@ _OBJECTS: dict[str, Manifest] = {
 _APPLIED = "a server-side apply of what is not there yet: the audit log calls it a patch"
 JUSTIFIED = {("create", resource): _APPLIED for resource in _OBJECTS}
 """Granted, and not seen in the audit log of the life of the tracker below."""
+RACED = {("delete", "pods"): "an outdated pod that never became ready, if no controller was faster"}
+"""Granted, and maybe seen."""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     assert account.refusals() == []
     asked = requests(control_plane.audit_log, account.username)
     used = {(each["verb"], _resource(each)) for each in asked if "objectRef" in each}
-    assert _granted(kubectl) - used == set(JUSTIFIED)
+    assert _granted(kubectl) - used - set(RACED) == set(JUSTIFIED)
 
 
 @pytest.mark.parametrize("resource", _OBJECTS)

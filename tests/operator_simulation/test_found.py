@@ -280,6 +280,26 @@ def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> Non
     assert set(bench.cvat.functions) == {own, other}
 
 
+def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) -> None:
+    own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
+    record = {**_fields(1), "adopted": False, "attempts": 2}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    bench.tracker("bikes", bench.pending(theirs - 1))
+    surplus = Surplus(Claims(bench.kube, Ledger()))
+    assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
+
+
+def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench) -> None:
+    own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
+    record = {**_fields(1), "adopted": False, "attempts": 2}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    ledger = Ledger()
+    ledger.fill(bench.do(bench.kube.trackers))
+    bench.tracker("bikes", {"functionID": theirs, "function": {**_fields(1), "adopted": False}})
+    surplus = Surplus(Claims(bench.kube, ledger))
+    assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
+
+
 def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> None:
     old, new = (bench.cvat.make("cars", 1).id for _ in range(2))
     status = {"functionID": new, "function": {**_fields(1), "adopted": False}, "obsoleteFunctionIDs": [old]}
