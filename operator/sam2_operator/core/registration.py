@@ -71,8 +71,8 @@ def decide(view: View) -> Decision:
 
 def _begin(view: View, around: Surroundings) -> Decision:
     status, record, user = view.status, view.status.function, around.user
-    if _is_anothers(record, user):
-        return Stop("OtherAccount", _other_account(view, user))
+    if (anothers := _anothers(status, user)) is not None:
+        return Stop("OtherAccount", _other_account(status, anothers, user))
     if view.current is None and status.function_id in {function.id for function in around.listing}:
         return Wait(
             SETTLE.total_seconds() / 4,
@@ -180,8 +180,8 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
             f"Function {function_id} is another tracker's, and a function has one agent. Correct "
             "spec.function.id, or delete the other tracker.",
         )
-    if _is_anothers(view.status.function, user):
-        return Stop("OtherAccount", _other_account(view, user))
+    if (anothers := _anothers(view.status, user)) is not None:
+        return Stop("OtherAccount", _other_account(view.status, anothers, user))
     adopted = RegisteredFunction.model_validate(
         {
             "name": function.name,
@@ -230,15 +230,23 @@ def _with_predecessor(status: TrackerStatus, function_id: int) -> list[int]:
     return obsolete
 
 
-def _is_anothers(record: RegisteredFunction | None, user: User) -> bool:
-    """Whether the operator made the function as another account: this one can neither see nor delete it."""
-    return record is not None and not record.adopted and record.user_id != user.id
+def _anothers(status: TrackerStatus, user: User) -> int | None:
+    """Give a function that another account has to delete: this one can neither see nor delete it.
+
+    The status remembers one account, so that one is not left while anything of it is to be deleted.
+    """
+    record = status.function
+    if record is None or record.user_id == user.id:
+        return None
+    if not record.adopted and status.function_id is not None:
+        return status.function_id
+    return next(iter([*status.obsolete_function_ids, *status.duplicate_function_ids]), None)
 
 
-def _other_account(view: View, user: User) -> str:
-    username = view.status.function.username if view.status.function is not None else ""
+def _other_account(status: TrackerStatus, function_id: int, user: User) -> str:
+    username = status.function.username if status.function is not None else ""
     return (
-        f"Function {view.status.function_id} was registered by the account {username}, and the Secret now "
+        f"Function {function_id} was registered by the account {username}, and the Secret now "
         f"holds the credentials of {user.username}, who cannot replace it. Put back the credentials of "
         f"{username}, or delete the tracker and make it again."
     )

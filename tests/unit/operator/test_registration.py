@@ -231,6 +231,17 @@ def test_a_function_of_another_account_is_not_replaced_for_it_could_not_be_delet
     assert decision.reason == "OtherAccount"
 
 
+@pytest.mark.parametrize("adopt_id", [None, 43])
+@pytest.mark.parametrize("left", ["obsoleteFunctionIDs", "duplicateFunctionIDs"])
+def test_an_account_is_not_left_while_functions_of_it_are_to_be_deleted(left: str, adopt_id: Any) -> None:
+    given = {**RECORD, "userID": 2, "username": "bob", "adopted": True}
+    status = {"functionID": 42, "function": given, left: [11]}
+    decision = decide(view(status, current=function(adopt_id or 42, visibility="public"), adopt_id=adopt_id))
+    assert isinstance(decision, Stop)
+    assert decision.reason == "OtherAccount"
+    assert "Function 11" in decision.message
+
+
 def test_a_given_function_that_another_one_has_the_better_right_to_is_given_up() -> None:
     status = {"functionID": 42, "function": {**RECORD, "adopted": True}}
     decision = decide(view(status, adopt_id=42, current=function(42), contested=True))
