@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
-from sam2_operator.errors import ConflictError, OthersFirstError
+from sam2_operator.errors import ConflictError, KubernetesError, OthersFirstError
+from sam2_operator.reporter import Reporter
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
 from tests.operator_simulation.bench import Bench, fields
@@ -233,3 +235,20 @@ def test_what_came_of_an_interrupted_registration_is_deleted_with_its_tracker(be
     retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
     assert bench.do(lambda: retirement.retire(ended, bench.session())) is None
     assert not bench.cvat.functions
+
+
+def test_last_words_are_counted_once_also_where_no_event_can_be_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise KubernetesError("No events here.")
+
+    monkeypatch.setattr(Kube, "event", refused)
+    tracker, reporter = bench.tracker("cars"), Reporter(bench.kube, bench.clock, Ledger())
+    words: dict[str, Any] = {
+        "warning": True,
+        "reason": "LeftBehind",
+        "message": "Function 7 is left.",
+        "lasting": True,
+    }
+    assert [reporter.tell(tracker, **words) for _ in range(2)] == [True, False]
