@@ -104,7 +104,8 @@ class Reporter:
         try:
             self.kube.event(tracker, warning=warning, reason=reason, message=message, lasting=lasting)
         except KubernetesError as error:
-            self.told.unsay(tracker.metadata.uid, reason)
+            if not lasting:  # last words are counted as well, once
+                self.told.unsay(tracker.metadata.uid, reason)
             log.warning("%s: the event %s could not be made: %s", tracker.key, reason, error)
         return True
 

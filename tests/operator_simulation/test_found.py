@@ -3,103 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from kubernetes.client import ApiClient
 
 from sam2_operator.adapters.kube.objects import Kube
-from sam2_operator.api import API_VERSION, KIND
 from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
-from sam2_operator.core.observed import CvatAccess, TokenCredentials
-from sam2_operator.core.timestamps import text
-from sam2_operator.errors import ConflictError, OthersFirstError
-from sam2_operator.registrar import Registrar
+from sam2_operator.errors import ConflictError, KubernetesError, OthersFirstError
+from sam2_operator.reporter import Reporter
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
-from tests.operator_simulation.cvat import CVAT, Made
-from tests.operator_simulation.kubernetes.http import Server, SimApi
-from tests.operator_simulation.kubernetes.store import Store
-from tests.operator_simulation.network import Network
-from tests.operator_simulation.ports import Asker, Counts, SimCvat, VirtualClock
-from tests.operator_simulation.strands import StrandLoop
-from tests.simulation.trace import Trace
+from tests.operator_simulation.bench import Bench, fields
+from tests.operator_simulation.cvat import Made
 
 if TYPE_CHECKING:
-    from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.observed import User
-    from sam2_operator.core.ports import CvatSession
-
-T = TypeVar("T")
-
-
-class Bench:
-    """An API server and a CVAT, and as many operators as a test likes."""
-
-    def __init__(self) -> None:
-        self.loop = StrandLoop()
-        self.clock = VirtualClock(self.loop)
-        self.store = Store(self.clock.now)
-        self.store.create(("namespaces", "", "lab"), {"metadata": {}})
-        self.cvat = CVAT(self.loop.time, Random(0), hidden_as=404)
-        network = Network(self.loop, Random(0), Trace(self.loop.time))
-        api = SimApi(cast("ApiClient", None), server=Server(self.store), network=network, writes=[])
-        self.kube = Kube(api, self.clock, (), "operator-0")
-        asker = Asker("operator-0", lambda: None, [])
-        self._port = SimCvat(self.cvat, network, self.clock, asker=asker)
-
-    def do(self, what: Callable[[], T]) -> T:
-        told = self.loop.in_strand(what)
-        self.loop.run(told.done, 10_000.0)
-        return told.result()
-
-    def session(self, username: str = "ann") -> CvatSession:
-        return self._port.session(
-            CvatAccess("https://cvat.example", "", TokenCredentials(f"token-of-{username}"))
-        )
-
-    def registrar(self) -> Registrar:
-        """An operator that knows all trackers there are by now."""
-        ledger = Ledger()
-        registrar = Registrar(self.kube, self.clock, ledger, "operator", Counts(lambda: None, set()))
-        ledger.fill(self.do(self.kube.trackers))
-        return registrar
-
-    def tracker(self, name: str, status: dict[str, Any] | None = None, **function: Any) -> Tracker:
-        spec = {
-            "cvat": {"url": "https://cvat.example", "credentialsSecretRef": {"name": "cvat"}},
-            "model": {"id": "facebook/sam2.1-hiera-tiny"},
-            "function": {"name": "cars", **function},
-        }
-        key = ("sam2trackers", "lab", name)
-        self.store.create(key, {"apiVersion": API_VERSION, "kind": KIND, "spec": spec})
-        if status is not None:
-            self.store.update_status(key, {"status": status})
-        return self.read(name)
-
-    def read(self, name: str) -> Tracker:
-        found = self.do(lambda: self.kube.tracker("lab", name))
-        assert found is not None
-        return found
-
-    def pending(self, above: int, *, seconds_ago: float = 0.0, user: int = 1) -> dict[str, Any]:
-        return {
-            "registration": {
-                "instance": "operator-0",
-                **_fields(user),
-                "aboveID": above,
-                "since": text(self.clock.now() - timedelta(seconds=seconds_ago)),
-            }
-        }
-
-
-def _fields(user: int) -> dict[str, Any]:
-    shapes = ["mask", "polygon", "rectangle"]
-    account = {"userID": user, "username": "ann" if user == 1 else "bob"}
-    return {"name": "cars", "visibility": "private", "shapeTypes": shapes, **account}
 
 
 @pytest.fixture
@@ -119,7 +38,7 @@ def test_two_operators_do_not_both_give_one_function_away(bench: Bench) -> None:
 
 def test_of_two_that_wrote_one_function_down_at_the_same_instant_one_gives_it_up(bench: Bench) -> None:
     given = bench.cvat.make("theirs", 1).id
-    held = {"functionID": given, "function": {**_fields(1), "adopted": True}}
+    held = {"functionID": given, "function": {**fields(1), "adopted": True}}
     bikes, cars = (bench.tracker(name, held, id=given) for name in ("bikes", "cars"))
     operator = bench.registrar()
     assert bench.do(lambda: operator.ensure(bikes, bench.session())).function is not None
@@ -150,7 +69,7 @@ def test_a_function_just_made_for_another_tracker_is_not_deleted(bench: Bench) -
 def test_an_operator_that_knows_nothing_yet_deletes_nothing_of_another_tracker(bench: Bench) -> None:
     made = bench.cvat.make("cars", 1, made_for="bikes").id
     lost = bench.tracker("cars", bench.pending(0))
-    bench.tracker("bikes", {"functionID": made, "function": {**_fields(1), "adopted": False}})
+    bench.tracker("bikes", {"functionID": made, "function": {**fields(1), "adopted": False}})
     retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
     bench.do(lambda: retirement.retire(lost, bench.session()))
     assert made in bench.cvat.functions
@@ -158,7 +77,7 @@ def test_an_operator_that_knows_nothing_yet_deletes_nothing_of_another_tracker(b
 
 def test_the_end_of_one_of_two_that_had_one_function_leaves_it_to_the_other(bench: Bench) -> None:
     made = bench.cvat.make("cars", 1, made_for="bikes").id
-    status = {"functionID": made, "function": {**_fields(1), "adopted": False}}
+    status = {"functionID": made, "function": {**fields(1), "adopted": False}}
     lost = bench.tracker("cars", {"obsoleteFunctionIDs": [made]})
     bench.tracker("bikes", status)
     retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
@@ -177,7 +96,7 @@ def test_a_registration_is_not_settled_by_an_account_that_cannot_see_what_came_o
 
 def test_a_replaced_function_is_not_gone_because_another_account_is_told_so(bench: Bench) -> None:
     old, new = bench.cvat.make("cars", 1).id, bench.cvat.make("cars", 1, visibility="public").id
-    record = {**_fields(1), "visibility": "public", "adopted": False}
+    record = {**fields(1), "visibility": "public", "adopted": False}
     status = {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]}
     replaced = bench.tracker("cars", status, visibility="public")
     surplus = Surplus(Claims(bench.kube, Ledger()))
@@ -190,7 +109,7 @@ def test_a_replaced_function_is_not_gone_because_another_account_is_told_so(benc
 def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> None:
     ready = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Serving"}
     ready |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "message": "The agent serves."}
-    status = {"functionID": 77, "function": {**_fields(1), "adopted": False}, "conditions": [ready]}
+    status = {"functionID": 77, "function": {**fields(1), "adopted": False}, "conditions": [ready]}
     gone = bench.tracker("cars", {**status, "observedGeneration": 1})
     registered = bench.do(lambda: bench.registrar().ensure(gone, bench.session()))
     (condition,) = registered.tracker.status.conditions
@@ -212,7 +131,7 @@ def test_what_was_asked_for_twice_is_looked_for_also_when_it_is_made_once_more(b
     late = bench.cvat.make("cars", 1).id
     deleted = bench.cvat.make("cars", 1).id
     del bench.cvat.functions[deleted]
-    record = {**_fields(1), "adopted": False, "attempts": 2, "aboveID": 0}
+    record = {**fields(1), "adopted": False, "attempts": 2, "aboveID": 0}
     again = bench.tracker("cars", {"functionID": deleted, "function": record})
     bench.do(lambda: bench.registrar().ensure(again, bench.session()))
     assert bench.read("cars").status.duplicate_function_ids == [late]
@@ -222,7 +141,7 @@ def test_what_is_wrong_stays_told_while_a_slow_cvat_answers_others_first(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = bench.cvat.make("theirs", 1).id
-    bench.tracker("cars", {"functionID": given, "function": {**_fields(1), "adopted": True}}, id=given)
+    bench.tracker("cars", {"functionID": given, "function": {**fields(1), "adopted": True}}, id=given)
     taken: dict[str, Any] = {"type": "FunctionRegistered"}
     taken |= {"status": "False", "reason": "FunctionTaken", "message": "Taken."}
     taken |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
@@ -272,7 +191,7 @@ def test_a_function_made_for_a_tracker_that_was_forced_away_meanwhile_is_deleted
 
 def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> None:
     own, other = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**_fields(1), "adopted": False, "attempts": 2}
+    record = {**fields(1), "adopted": False, "attempts": 2}
     tracker = bench.tracker("cars", {"functionID": own, "function": record})
     surplus = Surplus(Claims(bench.kube, Ledger()))
     left = bench.do(lambda: surplus.removed(tracker, bench.session()))
@@ -282,7 +201,7 @@ def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> Non
 
 def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) -> None:
     own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**_fields(1), "adopted": False, "attempts": 2}
+    record = {**fields(1), "adopted": False, "attempts": 2}
     tracker = bench.tracker("cars", {"functionID": own, "function": record})
     bench.tracker("bikes", bench.pending(theirs - 1))
     surplus = Surplus(Claims(bench.kube, Ledger()))
@@ -291,18 +210,18 @@ def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) 
 
 def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench) -> None:
     own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**_fields(1), "adopted": False, "attempts": 2}
+    record = {**fields(1), "adopted": False, "attempts": 2}
     tracker = bench.tracker("cars", {"functionID": own, "function": record})
     ledger = Ledger()
     ledger.fill(bench.do(bench.kube.trackers))
-    bench.tracker("bikes", {"functionID": theirs, "function": {**_fields(1), "adopted": False}})
+    bench.tracker("bikes", {"functionID": theirs, "function": {**fields(1), "adopted": False}})
     surplus = Surplus(Claims(bench.kube, ledger))
     assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
 
 
 def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> None:
     old, new = (bench.cvat.make("cars", 1).id for _ in range(2))
-    status = {"functionID": new, "function": {**_fields(1), "adopted": False}, "obsoleteFunctionIDs": [old]}
+    status = {"functionID": new, "function": {**fields(1), "adopted": False}, "obsoleteFunctionIDs": [old]}
     tracker = bench.tracker("cars", status)
     bench.cvat.not_routed = "/api/functions/"
     surplus = Surplus(Claims(bench.kube, Ledger()))
@@ -316,3 +235,20 @@ def test_what_came_of_an_interrupted_registration_is_deleted_with_its_tracker(be
     retirement = Retirement(bench.clock, Claims(bench.kube, Ledger()))
     assert bench.do(lambda: retirement.retire(ended, bench.session())) is None
     assert not bench.cvat.functions
+
+
+def test_last_words_are_counted_once_also_where_no_event_can_be_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise KubernetesError("No events here.")
+
+    monkeypatch.setattr(Kube, "event", refused)
+    tracker, reporter = bench.tracker("cars"), Reporter(bench.kube, bench.clock, Ledger())
+    words: dict[str, Any] = {
+        "warning": True,
+        "reason": "LeftBehind",
+        "message": "Function 7 is left.",
+        "lasting": True,
+    }
+    assert [reporter.tell(tracker, **words) for _ in range(2)] == [True, False]

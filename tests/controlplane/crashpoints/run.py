@@ -25,6 +25,10 @@ _STRIDE, _LONGEST = 7, 41
 """Rivals are killed at a call of theirs that is another at each point: a stride through those they make."""
 
 
+class MissedError(Exception):
+    """A run made fewer calls than the run that listed the points."""
+
+
 class Run:
     """One scenario on one bench."""
 
@@ -48,7 +52,11 @@ class Run:
         self.snapshot: dict[str, Any] | None = None
 
     def play(self) -> list[Flaw]:
-        """Give what is wrong in the end."""
+        """Give what is wrong in the end.
+
+        Raises:
+            MissedError: nothing is, but the operator was not cut off either.
+        """
         try:
             self._scene.make()
             self._make_strangers()
@@ -60,7 +68,7 @@ class Run:
                 self._point.when if self._point else "before",
                 self._act,
             )
-            return self._converge() + self._missed() + self._failed
+            return [*self._converge(), *self._failed] or self._met()
         except HangsError as error:
             return [Flaw("hangs", str(error))]
         finally:
@@ -71,11 +79,11 @@ class Run:
                 forget_users(client)
             self._scene.end()
 
-    def _missed(self) -> list[Flaw]:
-        """A point that was not met says nothing; only after the last write does their number vary."""
+    def _met(self) -> list[Flaw]:
+        """A point that was not met says nothing; only after the last write does their number always vary."""
         if self._point is None or self._point.is_after_writes or self._bench.gate.acted_at is not None:
             return []
-        return [Flaw("hangs", "the call at which it was to be cut off was never made")]
+        raise MissedError(f"the call at which it was to be cut off was never made: {self._point}")
 
     def _prepare(self) -> None:
         if self._scenario.before is not None:

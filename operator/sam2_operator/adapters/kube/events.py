@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from sam2_operator.core.ports import Clock
 
 _MAX_MESSAGE = 1024
-"""The API server takes no longer one."""
+"""As many characters as events.k8s.io/v1 takes of a note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Announcement:
     """What is told, and the object that it is about, as in `involvedObject`."""
 
     about: Mapping[str, str]
@@ -46,38 +46,39 @@ class EventRecorder:
         found = self.api.pages(_path(namespace), fieldSelector=selector)
         return tuple(event_from(each) for each in found)
 
-    def tell(self, told: Told, *, elsewhere: bool) -> None:
+    def tell(self, news: Announcement, *, elsewhere: bool) -> None:
         """Tell it where the object is; while that namespace ends, on the Namespace itself or not at all."""
-        namespace, name = told.about["namespace"], told.about["name"]
+        namespace, name = news.about["namespace"], news.about["name"]
         try:
-            self._write(namespace, name, told)
+            self._write(namespace, name, news)
         except NamespaceTerminatingError:
             if elsewhere:
                 about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
-                message = f"{told.about['kind']} {name}: {told.message}"
-                self._write("default", namespace, Told(about, told.warning, told.reason, message))
+                message = f"{news.about['kind']} {name}: {news.message}"
+                self._write("default", namespace, Announcement(about, news.warning, news.reason, message))
 
     def is_terminating(self, namespace: str) -> bool:
         """Whether a namespace is being deleted; found by a trial: the operator may not read Namespaces."""
         about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace}
         try:
-            self._write(namespace, namespace, Told(about, False, "LeftBehind", ""), dryRun="All")  # noqa: FBT003
+            trial = Announcement(about, warning=False, reason="LeftBehind", message="")
+            self._write(namespace, namespace, trial, dryRun="All")
         except (NamespaceTerminatingError, NotFoundError):
             return True
         except KubernetesError:
             return False
         return False
 
-    def _write(self, namespace: str, name: str, told: Told, **query: str) -> None:
+    def _write(self, namespace: str, name: str, news: Announcement, **query: str) -> None:
         now = text(self.clock.now())
         body = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": told.about,
-            "type": "Warning" if told.warning else "Normal",
-            "reason": told.reason,
-            "message": told.message[:_MAX_MESSAGE],
+            "involvedObject": news.about,
+            "type": "Warning" if news.warning else "Normal",
+            "reason": news.reason,
+            "message": news.message[:_MAX_MESSAGE],
             "source": {"component": FIELD_MANAGER},
             "reportingComponent": FIELD_MANAGER,
             "reportingInstance": self.instance,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
 from sam2_operator.adapters.kube.contention import insist, retold
-from sam2_operator.adapters.kube.events import EventRecorder, Told
+from sam2_operator.adapters.kube.events import Announcement, EventRecorder
 from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
@@ -190,7 +190,7 @@ class Kube:
             "uid": tracker.metadata.uid,
         }
         elsewhere = lasting and not self.namespaces  # one of single namespaces may write nowhere else
-        self._recorder.tell(Told(about, warning, reason, message), elsewhere=elsewhere)
+        self._recorder.tell(Announcement(about, warning, reason, message), elsewhere=elsewhere)
 
     @property
     def _recorder(self) -> EventRecorder:
