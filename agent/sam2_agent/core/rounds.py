@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sam2_agent.core.behind import Aftermath, Keeping
 from sam2_agent.core.ports import Compute, Events, Key, Publication, Records
-from sam2_agent.core.progress import Pictures, Progress
+from sam2_agent.core.progress import Picture, Pictures, Progress
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
 from sam2_agent.core.restore import records_read
@@ -52,7 +52,7 @@ class Rounds:
         picture, _ = tracks[0].next_picture
         features = await self._pictures.encoded(picture)
         for track in tracks:
-            _require_size(track, features.size)
+            _require_size(track, picture, features.size)
         computed = await self._compute(self._run, features, tracks)
         self._events.computed(len(tracks))
         aftermath = _aftermath(tracks, [memory for _, memory in computed])
@@ -141,10 +141,11 @@ def _out_of_reach(track: Progress) -> list[int]:
     return sorted({i for i in (last, *track.memories) if 0 < i <= last})
 
 
-def _require_size(track: Progress, size: tuple[int, int]) -> None:
+def _require_size(track: Progress, picture: Picture, size: tuple[int, int]) -> None:
     began = track.steps.size
     if size != began:
+        name = "This image" if isinstance(picture, str) else f"Frame {picture[1]}"
         raise RequestRefused(
-            f"This image is {size[0]}x{size[1]} pixels, but the track began on one of "
+            f"{name} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
             f"{began[0]}x{began[1]}; all frames of a track must have the same size."
         )

@@ -204,7 +204,7 @@ async def test_an_image_of_another_size_is_refused(server: SimRedis, monkeypatch
     one = One(server)
     states = (await one.call(0, shapes=[BOX]))["states"]
     monkeypatch.setitem(globals(), "decode", lambda _: np.zeros((10, 10, 3), np.uint8))
-    with pytest.raises(RequestRefused, match="10x10 pixels, but the track began on one of 32x24"):
+    with pytest.raises(RequestRefused, match="10x10 pixels, but the track began on a frame of 32x24"):
         await One(server).call(1, states=states)
 
 
