@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from sam2_operator.gateway.settings import GatewaySettings
 from sam2_operator.settings import Settings
 from tests.chart.helm import CHART, Helm, Manifest, Rendered
+from tests.cvat_standin.serverless import Dashboard
 
 VALUES = Path(__file__).parent / "values" / "gateway.yaml"
 SCOPED = Path(__file__).parent / "values" / "gateway-scoped.yaml"
@@ -159,5 +161,7 @@ def test_the_notes_tell_how_cvat_is_pointed_at_it(helm: Helm) -> None:
     values = ("--namespace", "tracking", "--values", VALUES)
     notes = helm("install", "x", CHART, "--dry-run=client", *values).split("NOTES:")[1]
     assert "CVAT_NUCLIO_HOST=x-gateway.tracking.svc" in notes
-    assert "CVAT_NUCLIO_PORT=8070/<secret>" in notes
+    assert "CVAT_NUCLIO_HOST=cvat:<secret>@x-gateway.tracking.svc" in notes
+    told = dict(each.split("=", 1) for each in re.findall(r"CVAT_NUCLIO_[A-Z]+=\S+", notes))
+    assert Dashboard.of(told), "a CVAT with this environment does not start"
     assert "cvat: {interface: Serverless}" in notes

@@ -139,7 +139,7 @@ def calling(kubectl: Kubectl) -> Iterator[LambdaManager]:
     data = kubectl.get("--namespace", SYSTEM, "secret", GATEWAY)["data"]
     secret = base64.b64decode(data["secret"]).decode()
     with port_forward(kubectl, SYSTEM, GATEWAY, 8070) as url:
-        yield LambdaManager(Dashboard(url, path=f"/{secret}"))
+        yield LambdaManager(Dashboard(url.replace("://", f"://cvat:{secret}@")))
 
 
 def serverless_tracker(name: str = TRACKER) -> dict[str, Any]:

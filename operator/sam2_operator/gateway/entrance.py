@@ -1,8 +1,8 @@
 """Who may call: whoever shows the secret, where there is one.
 
-CVAT has no setting for a header, only host and port of an address that it puts together, so that the secret
-may stand there too: as the first part of the path (`CVAT_NUCLIO_PORT=8070/<secret>`), or as the password of
-a login (`CVAT_NUCLIO_HOST=cvat:<secret>@<gateway>`). A proxy in between may add the header.
+CVAT has no setting for a header, but puts an address together of a scheme, a host and a port, which must be
+a number: so the secret may be the password of a login (`CVAT_NUCLIO_HOST=cvat:<secret>@<gateway>`). A proxy
+in between may add a header, or the secret as the first part of the path.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 In a test::
 
-    manager = LambdaManager(Dashboard(gateway_url, path="/the-shared-secret"))
+    manager = LambdaManager(Dashboard("http://cvat:the-shared-secret@gateway:8070"))
     [tracker] = manager.trackers()
     track = Annotator(manager).track(tracker.id, pictures, [Shape.mask(bitmap)], start=0, stop=9)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+from urllib.parse import unquote
 
 import urllib3
+from urllib3.util import make_headers, parse_url
 
 from tests.cvat_standin.page import RunError
 
@@ -58,26 +60,35 @@ class Functions(Protocol):
 
 
 class Dashboard:
-    """A Nuclio dashboard, or who speaks like one; `path` stands before the paths of the three calls."""
+    """A Nuclio dashboard, or who speaks like one; a login in the address is sent as CVAT sends it."""
 
     def __init__(
         self,
         url: str,
         *,
-        path: str = "",
         namespace: str = "nuclio",
         seconds: float = 120.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._url = url.rstrip("/") + path
+        address = parse_url(url)
+        login = make_headers(basic_auth=unquote(address.auth)) if address.auth else {}
+        self._url = address._replace(auth=None).url.rstrip("/")
         self._seconds = seconds
         self._headers = {
             "x-nuclio-project-name": PROJECT,
             "x-nuclio-function-namespace": namespace,
             "x-nuclio-invoke-via": "domain-name",
             "X-Nuclio-Invoke-Timeout": f"{seconds:g}s",
+            **login,
             **(headers or {}),
         }
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """The one that CVAT is told of by its environment; raises `ValueError` where CVAT would not start."""
+        scheme = environment.get("CVAT_NUCLIO_SCHEME", "http")
+        host = environment.get("CVAT_NUCLIO_HOST", "localhost")
+        return cls(f"{scheme}://{host}:{int(environment.get('CVAT_NUCLIO_PORT', '8070'))}")
 
     def list(self) -> list[Function]:
         """All functions, in whatever order they are told."""

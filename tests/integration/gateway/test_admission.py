@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cvat_standin.serverless import Dashboard, LambdaManager
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.doors import Server
 from tests.integration.gateway.process import Gateway
@@ -60,6 +61,11 @@ def test_who_shows_the_secret_is_answered(
     assert seen.path == "/api/functions"
     assert SECRET not in str(seen)
     assert "Authorization" not in seen.headers
+
+
+def test_cvat_shows_it_by_the_address_that_its_environment_gives(closed: Gateway, name: str) -> None:
+    environment = {"CVAT_NUCLIO_HOST": f"cvat:{SECRET}@127.0.0.1", "CVAT_NUCLIO_PORT": str(closed.port)}
+    assert [each.id for each in LambdaManager(Dashboard.of(environment)).trackers()] == [name]
 
 
 def test_a_call_may_have_the_secret_in_its_path(closed: Gateway, name: str, agent: Server) -> None:

@@ -15,7 +15,11 @@ from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.doors import Seen, Server
 from tests.integration.gateway.process import Gateway
 
-DETECTOR: dict[str, Any] = {"metadata": {"name": "yolo", "annotations": {"type": "detector"}}}
+DETECTOR: dict[str, Any] = {
+    "metadata": {"name": "yolo", "annotations": {"type": "detector"}},
+    "spec": {"description": "YOLO"},
+    "status": {"state": "ready"},
+}
 
 
 async def dashboard(seen: Seen) -> web.StreamResponse:
