@@ -20,12 +20,13 @@ import aiohttp
 
 from sam2_operator.core.gateway import TOKEN_HEADER, door_token
 from sam2_operator.gateway.body import Body, CallerLeftError
-from sam2_operator.gateway.errors import AgentAwayError, TooSlowError
+from sam2_operator.gateway.errors import AgentAwayError, TooSlowError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sam2_operator.core.nuclio import Shown
+    from sam2_operator.gateway.room import Hold
 
 _MARGIN_SECONDS = 2.0
 """By which the caller is answered before it gives up."""
@@ -34,6 +35,7 @@ _SHARE = 0.1
 _FIRST_WAIT, _MOST_WAIT = 0.05, 1.0
 _CONNECT_SECONDS = 3.0
 _UNREACHABLE = "It cannot be reached."
+_NOT_ADMITTED = "It does not accept the gateway's key."
 _PASSING = frozenset({401, 502, 503})
 """What an agent answers while it, or the key of its door, is being replaced."""
 MAX_ANSWER = 2**26
@@ -60,11 +62,18 @@ class Agents:
     """Counts what is sent again."""
     random: random.Random = field(default_factory=random.Random)
 
-    async def answer(self, tracker: Shown, body: Body, patience: float) -> Answer:
+    async def answer(
+        self, find: Callable[[], Shown | None], body: Body, hold: Hold, patience: float
+    ) -> Answer:
         """Give the agent's answer, whatever it is, in so many seconds.
+
+        The tracker is looked up for each attempt: it may be stopped or deleted meanwhile, or another one of
+        its name be made, which has another token.
 
         Raises:
             AgentAwayError: there was no agent all the time.
+            UnknownFunctionError: there is no such tracker, or not any more.
+            BusyError: there is no room for the answer.
             TooSlowError: the agent had the call when the time was over.
             CallerLeftError: nobody waits for it any more.
         """
@@ -72,13 +81,16 @@ class Agents:
         until = loop.time() + patience - min(_MARGIN_SECONDS, patience * _SHARE)
         wait, said = _FIRST_WAIT, _UNREACHABLE
         while True:
+            tracker = find()
+            if tracker is None:
+                raise UnknownFunctionError("There is no such tracker; reload the page.")
             left = until - loop.time()
             if left <= 0:
                 raise AgentAwayError(
                     f"The tracker {tracker.title} has no agent at the moment; run again in a minute. {said}"
                 )
             try:
-                answer = await self._asked(tracker, body, left)
+                answer = await self._asked(tracker, body, hold, left)
             except aiohttp.ConnectionTimeoutError:
                 said = _UNREACHABLE
             except TimeoutError:
@@ -91,13 +103,14 @@ class Agents:
             else:
                 if answer.status not in _PASSING:
                     return answer
-                said = _words(answer) if answer.status == 503 else said
+                said = _words(answer)
             self.retried()
             pause = min(wait * self.random.uniform(0.5, 1.0), max(0.0, until - loop.time()))
             await asyncio.sleep(pause)
             wait = min(2 * wait, _MOST_WAIT)
 
-    async def _asked(self, tracker: Shown, body: Body, seconds: float) -> Answer:
+    async def _asked(self, tracker: Shown, body: Body, hold: Hold, seconds: float) -> Answer:
+        hold.begin_answer()
         headers = {
             TOKEN_HEADER: door_token(self.key(), tracker.uid),
             "Content-Type": "application/json",
@@ -108,11 +121,14 @@ class Agents:
         async with self.session.post(
             url, data=body.sent(), headers=headers, timeout=limits, allow_redirects=False
         ) as answer:
-            return Answer(answer.status, answer.content_type, await read_whole(answer, MAX_ANSWER))
+            content = await read_whole(answer, MAX_ANSWER, hold.add)
+            return Answer(answer.status, answer.content_type, content)
 
 
-async def read_whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read a body.
+async def read_whole(
+    answer: aiohttp.ClientResponse, limit: int, count: Callable[[int], None] = lambda _: None
+) -> bytes:
+    """Read a body; `count` is told the length of each piece.
 
     Raises:
         ClientPayloadError: it ended too early, or is too long.
@@ -120,6 +136,7 @@ async def read_whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     chunks: list[bytes] = []
     left = limit
     while chunk := await answer.content.readany():
+        count(len(chunk))
         chunks.append(chunk)
         left -= len(chunk)
         if left < 0:
@@ -137,4 +154,6 @@ def _look_for_caller(error: BaseException | None) -> None:
 
 def _words(answer: Answer) -> str:
     """Give what an agent says of why it cannot answer now."""
-    return answer.body[:300].decode(errors="replace").strip()
+    if answer.status == 401:
+        return _NOT_ADMITTED
+    return answer.body[:300].decode(errors="replace").strip() if answer.status == 503 else _UNREACHABLE

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SECRET_HEADER = "X-SAM2-Gateway-Secret"  # noqa: S105 - the name of a header
-HIDDEN = frozenset({SECRET_HEADER.lower(), "authorization"})
-"""Headers that may hold the secret, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A caller that may call."""
+
+    path: str
+    """Without the secret."""
+    hidden: frozenset[str] = frozenset()
+    """Headers that hold the secret, in lower case: nobody behind the gateway may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +37,23 @@ class Entrance:
 
     secret: Callable[[], str] | None
 
-    @property
-    def hidden(self) -> frozenset[str]:
-        """Headers that nobody behind the gateway may see."""
-        return HIDDEN if self.secret is not None else frozenset()
-
-    def path(self, raw: str, headers: Mapping[str, str]) -> str:
-        """Give the path without the secret.
+    def admit(self, raw: str, headers: Mapping[str, str]) -> Admitted:
+        """Give what a caller called, by its path and headers.
 
         Raises:
             NotAdmittedError: it was shown nowhere.
         """
         if self.secret is None:
-            return raw
+            return Admitted(raw)
         secret = self.secret()
         _, _, rest = raw.partition("/")
         first, slash, below = rest.partition("/")
+        told = {SECRET_HEADER: headers.get(SECRET_HEADER, ""), "Authorization": _password(headers)}
+        hidden = frozenset(name.lower() for name, value in told.items() if _same(value, secret))
         if _same(first, secret):
-            return f"{slash or '/'}{below}"
-        if _same(headers.get(SECRET_HEADER, ""), secret) or _same(_password(headers), secret):
-            return raw
+            return Admitted(f"{slash or '/'}{below}", hidden)
+        if hidden:
+            return Admitted(raw, hidden)
         raise NotAdmittedError("Only CVAT may call this gateway.")
 
 

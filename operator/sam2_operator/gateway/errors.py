@@ -33,7 +33,6 @@ class NotAdmittedError(GatewayError):
     """The caller did not show what CVAT is to show."""
 
     status = 401
-    result = "not admitted"
 
 
 class BadCallError(GatewayError):
@@ -68,4 +67,3 @@ class DashboardAwayError(GatewayError):
     """Nuclio's dashboard, to which the call was passed on, does not answer."""
 
     status = 502
-    result = "no dashboard"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BUFFER = 2**19
-"""Of a connection, in bytes."""
+_BUFFER = 2**16
+"""Of a connection, in bytes: callers that wait for room fill theirs."""
 _KEPT_SECONDS = 30.0
 
 
@@ -66,9 +66,13 @@ async def serve(settings: GatewaySettings) -> None:
         handlers.of_serverless_trackers,
     )
     async with AsyncExitStack() as stack:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS)
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, auto_decompress=False, read_bufsize=_BUFFER)
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),  # a cookie belongs to the caller who was given it
+                auto_decompress=False,
+                read_bufsize=_BUFFER,
+            )
         )
         key, secret = settings.door_key_file, settings.secret_file
         reception = Reception(

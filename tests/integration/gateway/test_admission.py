@@ -63,6 +63,14 @@ def test_who_shows_the_secret_is_answered(
     assert "Authorization" not in seen.headers
 
 
+def test_a_login_that_is_not_the_secret_is_the_dashboards(closed: Gateway, nuclio: Server) -> None:
+    headers = login("of-the-dashboard")
+    assert closed.get(f"/{SECRET}/api/functions", **headers).status == 200
+    assert closed.get("/api/functions", **headers, **{"X-SAM2-Gateway-Secret": SECRET}).status == 200
+    assert [each.headers.get("Authorization") for each in nuclio.seen] == [headers["Authorization"]] * 2
+    assert SECRET not in str(nuclio.seen)
+
+
 def test_cvat_shows_it_by_the_address_that_its_environment_gives(closed: Gateway, name: str) -> None:
     environment = {"CVAT_NUCLIO_HOST": f"cvat:{SECRET}@127.0.0.1", "CVAT_NUCLIO_PORT": str(closed.port)}
     assert [each.id for each in LambdaManager(Dashboard.of(environment)).trackers()] == [name]

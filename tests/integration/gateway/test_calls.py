@@ -18,7 +18,7 @@ from sam2_operator.core.gateway import door_token
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.gateway import process
 from tests.integration.gateway.conftest import Start
-from tests.integration.gateway.doors import Seen, Server
+from tests.integration.gateway.doors import Seen, Server, track
 from tests.integration.gateway.kubernetes import Kubernetes, tracker
 from tests.integration.gateway.process import KEY
 
@@ -123,7 +123,35 @@ def test_nothing_that_an_agent_says_can_add_a_header(agent: Server, name: str, s
     assert len(reply.reason) == 300
 
 
-@pytest.mark.parametrize("function", ["lab.nobody", "", "../../etc", "lab.cars\tx"])
+@pytest.mark.parametrize("strange", ["\x00", "\x08", "\x1b[31m", "\x7f", "\u2028", "\ud7ff"])
+def test_whatever_an_agent_says_is_told(agent: Server, name: str, start: Start, strange: str) -> None:
+    """A type that the caller made up is in the agent's sentence."""
+
+    async def refuse(_: Seen) -> web.StreamResponse:
+        return web.Response(status=400, text=f"There is no type {strange}.")
+
+    agent.answer = refuse
+    reply = start().invoke(name)
+    assert (reply.status, reply.text) == (400, f"There is no type {strange}.\n")
+    assert reply.reason.startswith("There is no type")
+    assert reply.reason.isascii()
+    assert reply.reason.isprintable()
+
+
+def test_cookies_of_one_caller_are_not_sent_for_another(agent: Server, name: str, start: Start) -> None:
+    async def marked(seen: Seen) -> web.StreamResponse:
+        answer = await track(seen)
+        answer.headers["Set-Cookie"] = "whose=the-first-caller"
+        return answer
+
+    agent.answer = marked
+    gateway = start(DOOR_ADDRESS="http://localhost:{name}")  # no cookies are kept for bare addresses
+    for _ in range(2):
+        assert gateway.invoke(name).status == 200
+    assert [each for each in agent.seen if "Cookie" in each.headers] == []
+
+
+@pytest.mark.parametrize("function", ["lab.nobody", "", "../../etc", "lab.cars\tx", "lab.\xff"])
 def test_an_unknown_function_is_told(function: str, start: Start) -> None:
     reply = start().invoke(function)
     assert reply.status == 404
@@ -134,6 +162,8 @@ def test_a_call_without_a_length_or_too_long_is_refused(agent: Server, name: str
     gateway = start()
     assert "tell its length" in gateway.invoke(name, iter([b"{}"])).reason
     assert "is too long" in gateway.invoke(name, b"", length=2**27 + 1).reason
+    small = start(MAX_BYTES=str(MEBIBYTE))
+    assert "at most 1,048,576 are read" in small.invoke(name, b"", length=MEBIBYTE + 1).reason
     assert agent.seen == []
 
 

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from aiohttp import web
 
+from sam2_operator.core.gateway import door_token
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.doors import Cut, Seen, Server, track
 from tests.integration.gateway.kubernetes import Kubernetes, tracker
-from tests.integration.gateway.process import Gateway
+from tests.integration.gateway.process import KEY, Gateway
 
 BODY = os.urandom(5 * 2**20)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -40,12 +41,11 @@ def test_a_call_is_sent_again_to_the_successor_of_an_agent_that_was_killed(
 ) -> None:
     gateway = start()
     assert gateway.invoke(name).status == 200
-    in_hand, never = threading.Event(), threading.Event()
+    in_hand = threading.Event()
 
     async def hang(_: Seen) -> web.StreamResponse:
         in_hand.set()
         await asyncio.Event().wait()
-        never.set()
         raise AssertionError
 
     agent.answer = hang
@@ -56,7 +56,7 @@ def test_a_call_is_sent_again_to_the_successor_of_an_agent_that_was_killed(
         agent.answer = track
         agent.start()
         assert reply.result(20).json["states"] == [DIGEST]
-    assert not never.is_set()
+    assert [each.digest for each in agent.seen[1:]] == [DIGEST] * 2, "once in vain, once more"
 
 
 @pytest.mark.parametrize("status", [503, 401])
@@ -94,6 +94,58 @@ def test_an_agent_that_answers_before_it_has_read_is_heard(agent: Server, name: 
         wait_for(lambda: len(answered) >= 2, "refusals")
         agent.reads = True
         assert reply.result(20).json["states"] == [DIGEST]
+
+
+def test_a_call_whose_tracker_is_stopped_meanwhile_does_not_wait(
+    kubernetes: Kubernetes, agent: Server, name: str, start: Start
+) -> None:
+    gateway = start()
+    agent.stop()
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, timeout="600s")
+        wait_for(lambda: retried(gateway) >= 2, "the gateway to try again")
+        kubernetes.trackers[0]["spec"]["suspend"] = True
+        assert (reply.result(20).status, "reload the page" in reply.result().reason) == (404, True)
+
+
+def test_a_tracker_that_is_made_anew_meanwhile_is_shown_its_own_token(
+    kubernetes: Kubernetes, agent: Server, name: str, start: Start
+) -> None:
+    async def answer(seen: Seen) -> web.StreamResponse:
+        return await track(seen) if seen.token == door_token(KEY, "another") else web.Response(status=401)
+
+    agent.answer = answer
+    gateway = start()
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(gateway.invoke, name, BODY)
+        wait_for(lambda: agent.seen, "the call")
+        kubernetes.trackers[0]["metadata"]["uid"] = "another"
+        assert reply.result(20).json["states"] == [DIGEST]
+
+
+def test_why_calls_fail_is_logged_once_for_each_cause(agent: Server, name: str, start: Start) -> None:
+    async def closed(_: Seen) -> web.StreamResponse:
+        return web.Response(status=401)
+
+    def told() -> list[str]:
+        return [
+            each
+            for each in gateway.log().splitlines()
+            if f"alls of {name}" in each or f"call of {name}" in each
+        ]
+
+    agent.answer = closed
+    gateway = start()
+    for _ in range(2):
+        assert gateway.invoke(name, timeout="1s").reason.endswith("It does not accept the gateway's key.")
+    agent.answer = track
+    assert gateway.invoke(name).status == 200
+    agent.stop()
+    assert gateway.invoke(name, timeout="1s").reason.endswith("It cannot be reached.")
+    key, again, away = told()
+    assert "does not accept the gateway's key" in key
+    assert "answered again" in again
+    assert "cannot be reached" in away
 
 
 def test_one_that_does_not_come_is_told_in_time(agent: Server, name: str, start: Start) -> None:

@@ -23,13 +23,6 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_one_call_is_let_in_however_long() -> None:
-    room = Room(10, 1, 1)
-    async with room.taken("cars", 1000, PATIENT):
-        assert (room.calls, room.held) == (1, 1000)
-    assert (room.calls, room.held, room.waiting) == (0, 0, 0)
-
-
 async def test_bytes_and_calls_are_bounded() -> None:
     room, go = Room(10, 8, 2), asyncio.Event()
     tasks = [asyncio.create_task(entered(room, "cars", 1, go)) for _ in range(3)]
@@ -38,12 +31,46 @@ async def test_bytes_and_calls_are_bounded() -> None:
     tasks.append(asyncio.create_task(entered(room, "bikes", 9, go)))
     await turns()
     assert (room.calls, room.waiting) == (2, 2), "bytes"
-    tasks.append(asyncio.create_task(entered(room, "bees", 8, go)))
-    await turns()
-    assert (room.calls, room.held) == (3, 10), "what fits does not wait"
     go.set()
     await asyncio.gather(*tasks)
     assert (room.calls, room.held, room.waiting) == (0, 0, 0)
+
+
+async def test_nobody_passes_who_lacks_only_bytes() -> None:
+    room, go, order = Room(10, 8, 2), asyncio.Event(), list[str]()
+
+    async def call(tracker: str, length: int, *, ends: bool = False) -> None:
+        async with room.taken(tracker, length, PATIENT):
+            order.append(f"{tracker} {length}")
+            await (turns() if ends else go.wait())
+
+    async with room.taken("cars", 1, PATIENT):
+        async with room.taken("cars", 4, PATIENT):
+            tasks = [asyncio.create_task(call("cars", 1)), asyncio.create_task(call("bikes", 9))]
+            await turns()
+            tasks.append(asyncio.create_task(call("bees", 1)))
+            await turns()
+            assert (order, room.waiting) == ([], 3), "a short call overtook a long one"
+        await turns()
+        assert order == ["cars 1"], "who waits for its tracker only holds up nobody, and is not held up"
+    await turns()
+    assert order == ["cars 1", "bikes 9"]
+    go.set()
+    await asyncio.gather(*tasks)
+    assert (order[-1], room.calls, room.held, room.waiting) == ("bees 1", 0, 0, 0)
+
+
+async def test_answers_count_and_what_was_cut_off_does_not() -> None:
+    room = Room(8, 1, 4)
+    async with room.taken("cars", 8, PATIENT) as hold:
+        hold.begin_answer()
+        hold.add(2)
+        assert room.held == 10
+        hold.begin_answer()
+        assert room.held == 8
+        with pytest.raises(BusyError):
+            hold.add(3)
+    assert (room.calls, room.held) == (0, 0)
 
 
 async def test_too_many_that_wait_are_sent_away() -> None:
