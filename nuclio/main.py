@@ -21,7 +21,7 @@ def handler(context: Any, event: Any) -> Any:
     try:
         status, told = context.user_data.function.answer(event.body)
     except GaveUp as error:
-        context.logger.error_with("The function gives up", reason=error.reason, message=str(error))
+        context.logger.error_with("The function gives up", reason=error.reason, sentence=str(error))
         os._exit(1)  # the processor starts another
     if isinstance(told, str):
         return context.Response(body=told, headers={}, content_type="text/plain", status_code=status)

@@ -26,7 +26,7 @@ from nuclio_sdk.logger import HumanReadableFormatter
 
 def main(file: Path, port: int) -> None:
     """Serve until killed."""
-    function = _imported(file)
+    function = imported(file)
     logger = nuclio_sdk.Logger(level=20)
     logger.set_handler("default", sys.stdout, HumanReadableFormatter())
     context = nuclio_sdk.Context(logger=logger, worker_id=0)
@@ -56,7 +56,8 @@ def main(file: Path, port: int) -> None:
         server.serve_forever()
 
 
-def _imported(file: Path) -> ModuleType:
+def imported(file: Path) -> ModuleType:
+    """Load a function's file as the wrapper does."""
     spec = importlib.util.spec_from_file_location("main", file)
     if spec is None or spec.loader is None:
         raise ImportError(str(file))

@@ -49,6 +49,8 @@ class ToyTracker:
         self.steps = 0
         self.sees = True
         self.encoded = 0
+        self.at_once = 0
+        """The most objects that one call was about."""
 
     def encode(self, image: NDArray[np.uint8]) -> ToyFeatures:
         self.encoded += 1
@@ -56,9 +58,11 @@ class ToyTracker:
         return ToyFeatures((width, height), hashlib.sha256(image.tobytes()).digest())
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[ToyOutput]:
+        self.at_once = max(self.at_once, len(prompts))
         return [self._output(features, 0, _prompt_bytes(prompt)) for prompt in prompts]
 
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
+        self.at_once = max(self.at_once, len(contexts))
         return [self._output(features, context.index, _context_bytes(context)) for context in contexts]
 
     def dump_memory(self, memory: Memory) -> bytes:

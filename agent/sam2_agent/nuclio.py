@@ -24,14 +24,15 @@ from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_records import RedisRecords
+from sam2_agent.answers import serverless
 from sam2_agent.core import calls
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
+from sam2_agent.core.starvation import Starvation
 from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
-from sam2_agent.errors import DeviceOutOfMemory, InvalidSettings, RequestRefused, Unavailable
-from sam2_agent.reception import serverless
+from sam2_agent.errors import InvalidSettings, RequestRefused, Unavailable
 from sam2_agent.settings import Settings
 
 P = ParamSpec("P")
@@ -48,6 +49,7 @@ class Function:
         clock = BootClock()
         self._loop = asyncio.new_event_loop()
         self._records = records
+        self._starvation = Starvation()
         self._serverless: Serverless = serverless(
             tracker=tracker,
             compute=_here,
@@ -68,11 +70,10 @@ class Function:
         """
         try:
             call = calls.parse(body) if isinstance(body, bytes) else calls.read(body)
-            return 200, self._loop.run_until_complete(self._serverless.answer(call, ""))
+            with self._starvation.noticed():
+                return 200, self._loop.run_until_complete(self._serverless.answer(call, ""))
         except RequestRefused as refused:
             return 400, str(refused)
-        except DeviceOutOfMemory:
-            return 400, "The function's device has too little memory for this; track fewer objects at once."
         except Unavailable as trouble:
             return 503, str(trouble)
 
@@ -85,7 +86,8 @@ class Function:
 def load(environment: Mapping[str, str]) -> Function:
     """Load the model and return the function; raises `GaveUp` with a sentence."""
     chosen = read_settings(environment)
-    client = connect(chosen.read_redis_url(), chosen.redis_ca_file)
+    # Between calls nothing runs that would notice a connection that was closed, and nobody calls again.
+    client = connect(chosen.read_redis_url(), chosen.redis_ca_file, attempts=2)
     records = RedisRecords(client, prefix=chosen.key_prefix, seconds=chosen.state_ttl_seconds)
     return Function(load_model(chosen), records, chosen.shape_types)
 

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.behind import WriteAhead
+from sam2_agent.answers import serverless
 from sam2_agent.core.door import Door
-from sam2_agent.core.footage import Shown
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.ports import Clock, Compute, Events, Records
-from sam2_agent.core.recent import Recent
-from sam2_agent.core.second_chance import SecondChance
-from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Status
-from sam2_agent.core.tracking import Tracker
-from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import GaveUp
 from sam2_agent.world import World
@@ -68,6 +60,7 @@ class Reception:
                 shape_types=shape_types,
                 patience=patience,
             ),
+            compute=world.compute,
             keeper=self._keeper,
             clock=world.clock,
             status=status,
@@ -76,9 +69,9 @@ class Reception:
         )
 
     def stop(self) -> None:
-        """Let nobody in any more, finish the calls in hand, give the lease up, and let `run` return.
+        """Let nobody in any more, finish the call in hand, give the lease up, and let `run` return.
 
-        Called again: leave the calls to the successor, which is asked again.
+        Called again: leave the call to the successor, which is asked again.
         """
         if self._stopping.is_set():
             self._hurrying.set()
@@ -122,43 +115,3 @@ class Reception:
         await asyncio.wait(limited, return_when=asyncio.FIRST_COMPLETED)
         for task in limited:
             task.cancel()
-
-
-def serverless(
-    *,
-    tracker: Tracker,
-    compute: Compute,
-    records: Records,
-    clock: Clock,
-    events: Events,
-    rng: Random,
-    decode: Callable[[bytes], NDArray[np.uint8]],
-    shape_types: frozenset[ShapeType],
-    patience: Patience,
-) -> Serverless:
-    """Put together what answers calls, whoever takes them."""
-    recent = Recent()
-    sparing = SecondChance(compute, recent)
-    shown = Shown(tracker, sparing, recent)
-    tracks = Tracks(
-        tracker=tracker,
-        compute=sparing,
-        pictures=shown,
-        store=records,
-        keeping=WriteAhead(records, tracker, sparing),
-        recent=recent,
-        clock=clock,
-        events=events,
-        patience=patience.restore,
-    )
-    return Serverless(
-        tracks=tracks,
-        shown=shown,
-        store=records,
-        compute=compute,
-        decode=decode,
-        events=events,
-        rng=rng,
-        fingerprint=tracker.fingerprint,
-        shape_types=shape_types,
-    )

@@ -50,6 +50,9 @@ class Counts:
 
     def damaged(self, kind: Kind | str) -> None: ...
 
+    def lost(self) -> None:
+        """A call was refused."""
+
     def memories_dropped(self, steps: int) -> None:
         self.dropped += steps
 

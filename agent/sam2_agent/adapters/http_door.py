@@ -17,7 +17,6 @@ from aiohttp import ClientError, hdrs, web
 from pydantic import JsonValue
 
 from sam2_agent.adapters.listening import listen
-from sam2_agent.core import calls
 from sam2_agent.core.door import CallerGone, Door, TurnedAway
 from sam2_agent.errors import GaveUp, RequestRefused, Unavailable
 
@@ -68,9 +67,7 @@ async def _answer(door: Door, request: web.Request) -> dict[str, JsonValue]:
     if request.content_length is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
         raise RequestRefused("A tracking call must tell its length and come uncompressed.")
     with door.admitted(request.content_length):
-        # No name is given to the body: while the call waits for its turn, nothing holds it.
-        read = await asyncio.to_thread(calls.parse, await _body(request))
-        return await door.answer(read, lambda: _has_left(request))
+        return await door.answer(await _body(request), lambda: _has_left(request))
 
 
 async def _body(request: web.Request) -> bytearray:

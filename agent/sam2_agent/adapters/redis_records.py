@@ -50,8 +50,13 @@ class RedisRecords:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`."""
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> list[Key]:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
+
+        Returns those of `used` that there are no more.
+        """
         pipeline = self._client.pipeline(transaction=False)
         if gone:
             pipeline.delete(*(self._name(Key("memory", name)) for name in gone))
@@ -60,9 +65,10 @@ class RedisRecords:
         for key in used:
             pipeline.pexpire(self._name(key), self._life)
         try:
-            await pipeline.execute()
+            replies = await pipeline.execute()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
+        return [key for key, lives in zip(reversed(used), reversed(replies), strict=False) if not lives]
 
     async def close(self) -> None:
         """Close the connections."""

@@ -177,8 +177,12 @@ class RedisStore:
             for publication, found in zip(publications, standing, strict=True)
         ]
 
-    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> list[Key]:
         """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
+
+        Returns those of `used` that there are no more.
 
         What goes goes first: where Redis is almost full, its room is needed.
         """
@@ -193,7 +197,8 @@ class RedisStore:
             self._memories.pop(name, None)
         self._know(used)
         self._know(records)  # before asking: a failure may come too late
-        await self._ask(pipeline.execute())
+        replies = await self._ask(pipeline.execute())
+        return [key for key, lives in zip(reversed(used), reversed(replies), strict=False) if not lives]
 
     def _know(self, keys: Iterable[Key]) -> None:
         """Note memories that may be in Redis, as the ones used last."""

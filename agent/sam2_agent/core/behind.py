@@ -1,11 +1,9 @@
-"""When memories are written to Redis: behind the answers, or before them.
+"""When memories are written to Redis: behind the answers, or before them (`ahead`).
 
 Behind, where frames can be fetched again: memory is large and only a cache then; an agent that dies before
 it is written leaves a few steps to compute again.  So no answer waits for it, and it is at most two steps
 late, one being written and one waiting: where Redis is slower than that, the waiting one is dropped.  What it
 was to remove is removed with the next, so that Redis holds no more memories of a track than are read.
-
-Ahead, where they cannot: what an answer promises to go on with must be there before it is out.
 """
 
 from __future__ import annotations
@@ -13,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sam2_agent.core.ports import Compute, Events, Key, Records
+from sam2_agent.core.progress import Progress
 from sam2_agent.core.records import dump_memory
 from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
@@ -42,28 +41,17 @@ class Aftermath:
 class Keeping(Protocol):
     """Has what steps leave written."""
 
-    async def before(self, aftermath: Aftermath) -> None:
-        """Called before the answers are published; may raise `Unavailable`."""
+    async def incomplete(self, standing: Sequence[Progress], token: str) -> list[Progress]:
+        """Return the tracks whose answer stands, but whose newest step has to be computed again.
+
+        For without its memory nobody could go on from it.  May raise `Unavailable` or `LeaseLost`.
+        """
+
+    async def before(self, aftermath: Aftermath, token: str) -> None:
+        """Called before the answers are published; may raise `Unavailable` or `LeaseLost`."""
 
     async def after(self, aftermath: Aftermath, *, more: bool) -> None:
         """Called when the answers stand; `more` where the request goes on with further steps."""
-
-
-class WriteAhead:
-    """Writes before the answers."""
-
-    def __init__(self, store: Records, tracker: Tracker, compute: Compute) -> None:
-        self._store = store
-        self._tracker = tracker
-        self._compute = compute
-
-    async def before(self, aftermath: Aftermath) -> None:
-        """Write; raises `Unavailable`."""
-        records = await self._compute(_dump, self._tracker, aftermath)
-        await self._store.remember(records, aftermath.used, aftermath.gone)
-
-    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
-        """All is written."""
 
 
 class WriteBehind:
@@ -77,7 +65,11 @@ class WriteBehind:
         self._waiting: asyncio.Queue[Aftermath] = asyncio.Queue(maxsize=1)
         self._owed: deque[str] = deque(maxlen=OWED_AT_MOST)
 
-    async def before(self, aftermath: Aftermath) -> None:
+    async def incomplete(self, standing: Sequence[Progress], token: str) -> list[Progress]:  # noqa: ARG002
+        """None: a memory that is lost is computed again when it is read."""
+        return []
+
+    async def before(self, aftermath: Aftermath, token: str) -> None:
         """Nothing is written before the answers."""
 
     async def after(self, aftermath: Aftermath, *, more: bool) -> None:
@@ -111,7 +103,7 @@ class WriteBehind:
             gone = [*self._owed, *aftermath.gone]
             self._owed.clear()
             try:
-                records = await self._compute(_dump, self._tracker, aftermath)
+                records = await self._compute(dump, self._tracker, aftermath)
                 await self._store.remember(records, aftermath.used, gone)
             except Unavailable as trouble:
                 self._owed.extend(gone)
@@ -122,11 +114,15 @@ class WriteBehind:
                 self._waiting.task_done()
 
 
-def _dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
+def dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
     """Write the records; in the model's thread, for memory may live on a GPU."""
-    fingerprint = tracker.fingerprint
-    records = {
-        Key("memory", name): dump_memory(tracker.dump_memory(memory), name, fingerprint)
-        for name, memory in aftermath.memories
-    }
+    records = dump_memories(tracker, aftermath.memories)
     return records | {Key("link", name): link for name, link in aftermath.links.items()}
+
+
+def dump_memories(tracker: Tracker, memories: Iterable[tuple[str, Memory]]) -> dict[Key, bytes]:
+    """Write the records of memories; in the model's thread."""
+    return {
+        Key("memory", name): dump_memory(tracker.dump_memory(memory), name, tracker.fingerprint)
+        for name, memory in memories
+    }

@@ -20,11 +20,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from sam2_agent.core.chain import read_state
-from sam2_agent.core.requests import MAX_NAME, MAX_OBJECTS, MAX_POINTS
+from sam2_agent.core.requests import MAX_NAME, MAX_POINTS
 from sam2_agent.errors import RequestRefused
 
 MAX_BODY = 2**27
 """The longest call that is read, in bytes; nearly all of it is the image."""
+
+MAX_OBJECTS = 256
+"""CVAT sends all objects of one kind at once, however many they are."""
 
 MAX_VALUES = 2**21
 MAX_NESTED = 2**18
@@ -44,7 +47,8 @@ class _Drawn(BaseModel):
 
 
 class _Payload(BaseModel):
-    image: str
+    image: bytes
+    """Base64 as it came: as text one character outside of it would make four bytes of each."""
     shapes: list[JsonValue] | None = None
     states: list[JsonValue] | None = None
 
@@ -79,17 +83,39 @@ class Call:
 
 def parse(body: bytes | bytearray) -> Call:
     """Read a call; raises `RequestRefused` with the annotator's sentence."""
-    if body.count(b",") > MAX_VALUES or body.count(b"[") + body.count(b"{") > MAX_NESTED:
-        raise RequestRefused(
-            "The tracking call has more parts than the agent reads; draw the shapes more simply, "
-            "or track fewer objects at once."
-        )
+    _require_few(body.count(b","), body.count(b"[") + body.count(b"{"))
     return _read(lambda: _Payload.model_validate_json(body))
 
 
 def read(payload: object) -> Call:
     """Read a call whose JSON somebody parsed already; raises `RequestRefused` as `parse` does."""
+    if not isinstance(payload, dict):
+        raise RequestRefused("The tracking call is not understood (its JSON is not an object).")
+    _require_few(*_count(payload))
     return _read(lambda: _Payload.model_validate(payload))
+
+
+def _require_few(values: int, nested: int) -> None:
+    if values > MAX_VALUES or nested > MAX_NESTED:
+        raise RequestRefused(
+            "The tracking call has more parts than the agent reads; draw the shapes more simply, "
+            "or track fewer objects at once."
+        )
+
+
+def _count(payload: object) -> tuple[int, int]:
+    """How many values there are, and how many lists and objects among them."""
+    values, nested, left = 1, 0, [payload]
+    while left:
+        inside = left.pop()
+        if isinstance(inside, dict):
+            inside = inside.values()
+        elif not isinstance(inside, list):
+            continue
+        values += len(inside)
+        nested += 1
+        left.extend(each for each in inside if isinstance(each, dict | list))
+    return values, nested
 
 
 def _read(validate: Callable[[], _Payload]) -> Call:
@@ -113,6 +139,8 @@ def _object(shape: JsonValue, state: JsonValue) -> Start | Continue:
         return Continue(read_state(state))
     if shape is None:
         raise RequestRefused("An object has neither a shape nor a tracking state; draw its shape and run.")
+    if not isinstance(shape, dict | list):
+        raise RequestRefused("A shape is not understood (it has no type and points); draw it again.")
     try:
         if isinstance(shape, list):
             return Start("rectangle", _BARE.validate_python(shape), 0.0, bare=True)
@@ -122,7 +150,7 @@ def _object(shape: JsonValue, state: JsonValue) -> Start | Continue:
     return Start(drawn.type, drawn.points, drawn.rotation, bare=False)
 
 
-def _image(text: str) -> bytes:
+def _image(text: bytes) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -131,5 +159,5 @@ def _image(text: str) -> bytes:
 
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "its JSON"
+    where = ".".join(str(part) for part in first["loc"][:2]) or "its JSON"
     return f"{where}: {first['msg']}"

@@ -25,7 +25,7 @@ from sam2_agent.core.records import seal, unseal
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.state import WINDOW
 from sam2_agent.core.tracking import POINTER_FRAMES, Prompt
-from sam2_agent.errors import DamagedRecord, RequestRefused
+from sam2_agent.errors import DamagedRecord, RequestRefused, TrackLost
 
 PREFIX = "s2ts1."
 """Begins every state that is handed out and carries the version of the format."""
@@ -37,10 +37,10 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
-def lost() -> RequestRefused:
-    """What the annotator reads where a track cannot go on."""
-    return RequestRefused(
-        "The agent no longer has this track (it is kept for some hours after its last use); "
+def lost(where: str) -> TrackLost:
+    """What the annotator reads where a track cannot go on; `where` says which of several, or nothing."""
+    return TrackLost(
+        f"The agent no longer has this track{where} (it is kept for some hours after its last use); "
         "draw the shape again and run."
     )
 
@@ -101,13 +101,14 @@ class Chain:
     """A track as `progress.Steps`, on the way to the step that reads the image at hand.
 
     `newest` is that step's name and `way` its link; `image` the digest of the image; `begins` the prompt,
-    where the track begins with this step.
+    where the track begins with this step; `where` which of several tracks it is, as people count.
     """
 
     newest: str
     way: Link
     image: str
     begins: Prompt | None = None
+    where: str = ""
 
     @property
     def last(self) -> int:
@@ -132,13 +133,13 @@ class Chain:
     def prompt(self) -> Prompt:
         """Return what the model begins with."""
         if self.begins is None:
-            raise lost()
+            raise lost(self.where)
         return self.begins
 
     def picture(self, index: int) -> str:
         """Return the digest of the image at hand; no other can be had."""
         if index != self.last:
-            raise lost()
+            raise lost(self.where)
         return self.image
 
     def name(self, index: int) -> str:
@@ -146,7 +147,7 @@ class Chain:
         try:
             return self._names[index]
         except KeyError:
-            raise lost() from None
+            raise lost(self.where) from None
 
     def link(self, index: int) -> bytes | None:
         """Return the link's record."""
@@ -174,13 +175,13 @@ def begin(
     return Chain(name, Link(index=0, size=size, shape=shape, prompt=name, seen=seen), image, prompt)
 
 
-def go_on(*, fingerprint: str, after: str, way: Link, image: str) -> Chain:
-    """Return a track one image further than the step `after`, to which `way` led."""
+def go_on(*, fingerprint: str, after: str, way: Link, image: str, where: str) -> Chain:
+    """Return a track one image further than the step `after`, to which `way` led; `where` as in `Chain`."""
     if way.index >= MAX_STEPS:
         raise RequestRefused("This track is too long to go on; draw the shape again and run.")
     before = (*way.before, after)[-POINTER_FRAMES:] if way.index else ()
     link = way.model_copy(update={"index": way.index + 1, "before": before})
-    return Chain(_name(fingerprint, "step", after, image), link, image)
+    return Chain(_name(fingerprint, "step", after, image), link, image, where=where)
 
 
 def _name(*parts: str) -> str:

@@ -1,7 +1,8 @@
 """Who may come in: calls are answered one after the other, while the lease is held.
 
 Bodies are large, so what waits is bounded in bytes and in number; who finds no room is told to come again,
-and loses nothing by it.  A call whose caller has left is not begun.
+and loses nothing by it.  Calls wait as they came and are read in their turn: numbers take far more room than
+their digits.  A call whose caller has left is not begun.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from pydantic import JsonValue
 from sam2_agent.core import calls
 from sam2_agent.core.calls import Call
 from sam2_agent.core.keeper import LeaseKeeper
-from sam2_agent.core.ports import Clock, Events
+from sam2_agent.core.ports import Clock, Compute, Events
+from sam2_agent.core.starvation import Starvation
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
-from sam2_agent.errors import DeviceOutOfMemory, LeaseLost, RequestRefused, Unavailable
+from sam2_agent.errors import LeaseLost, RequestRefused, Unavailable
 
 MAX_WAITING = 64
 MAX_WAITING_BYTES = 2**29
 AGAIN_SECONDS = 1.0
-
-STARVED_AT_MOST = 3
-"""So many calls in a row may find too little memory on the device: then it is not the calls."""
 
 
 class CallerGone(Exception):
@@ -55,6 +54,7 @@ class Door:
         self,
         *,
         serverless: Answers,
+        compute: Compute,
         keeper: LeaseKeeper,
         clock: Clock,
         status: Status,
@@ -62,6 +62,7 @@ class Door:
         troubles: Troubles,
     ) -> None:
         self._serverless = serverless
+        self._compute = compute
         self._keeper = keeper
         self._clock = clock
         self._status = status
@@ -70,10 +71,8 @@ class Door:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._bytes = 0
-        self._starved = 0
+        self._starvation = Starvation()
         self._closed = False
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     @contextmanager
     def admitted(self, length: int) -> Iterator[None]:
@@ -87,8 +86,7 @@ class Door:
                 f"A tracking call of {length:,} bytes is too long; the agent reads {calls.MAX_BODY:,}. "
                 "Track fewer objects at once, or let CVAT compress its images."
             )
-        if self._closed:
-            raise TurnedAway("The agent stops; its successor answers.", retry_after=5.0)
+        self._require_open()
         try:
             self._keeper.token()
         except LeaseLost as lost:
@@ -97,36 +95,29 @@ class Door:
             raise TurnedAway(f"{self._waiting} calls wait for the tracker already; run again in a moment.")
         self._waiting += 1
         self._bytes += length
-        self._empty.clear()
         try:
             yield
         finally:
             self._waiting -= 1
             self._bytes -= length
-            if not self._waiting:
-                self._empty.set()
 
-    async def answer(self, call: Call, gone: Callable[[], bool]) -> dict[str, JsonValue]:
-        """Return the body of the answer; `gone` tells whether the caller has left.
+    async def answer(self, body: bytearray, gone: Callable[[], bool]) -> dict[str, JsonValue]:
+        """Return the body of the answer to a call; `gone` tells whether the caller has left.
 
         Raises `RequestRefused`, `TurnedAway`, `Unavailable`, `CallerGone`, or what ends the agent.
         """
         began_at = self._clock.now()
         outcome = "unavailable"
         try:
-            answer = await self._answer(call, gone)
+            with self._starvation.noticed():
+                answer = await self._answer(body, gone)
             outcome = "completed"
         except RequestRefused:
             outcome = "failed"
             raise
-        except DeviceOutOfMemory as full:
-            self._starved += 1
-            if self._starved >= STARVED_AT_MOST:
-                raise
-            outcome = "failed"
-            raise RequestRefused(
-                "The tracking agent's device has too little memory for this; track fewer objects at once."
-            ) from full
+        except CallerGone:
+            outcome = "caller left"
+            raise
         except LeaseLost as lost:
             self._keeper.doubt()
             raise _elsewhere() from lost
@@ -135,16 +126,18 @@ class Door:
             raise
         finally:
             self._events.request("call", outcome, self._clock.now() - began_at)
-        self._starved = 0
         self._status.served()
         return answer
 
-    async def _answer(self, call: Call, gone: Callable[[], bool]) -> dict[str, JsonValue]:
+    async def _answer(self, body: bytearray, gone: Callable[[], bool]) -> dict[str, JsonValue]:
         async with self._turn:
             if gone():
                 raise CallerGone
+            self._require_open()
             self._status.moved()
-            answer = await self._serverless.answer(call, self._keeper.token())
+            token = self._keeper.token()
+            call = await self._compute(calls.parse, body)
+            answer = await self._serverless.answer(call, token)
         self._keeper.token()  # who slept meanwhile leaves the answer to its successor
         return answer
 
@@ -154,9 +147,14 @@ class Door:
         return self._turn.locked()
 
     async def closed(self) -> None:
-        """Let nobody in any more, and return when all are gone."""
+        """Let nobody in any more, turn away who waits, and return when the call in hand is answered."""
         self._closed = True
-        await self._empty.wait()
+        async with self._turn:
+            pass
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise TurnedAway("The agent stops; its successor answers.", retry_after=5.0)
 
 
 def _elsewhere() -> TurnedAway:

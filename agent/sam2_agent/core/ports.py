@@ -111,9 +111,12 @@ class Records(Protocol):
         Raises `LeaseLost`.
         """
 
-    async def remember(self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> list[Key]:
         """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
+        Returns those of `used` that there are no more.
         Needs no lease and is not done in one piece: they are what any valid computation would write.
         """
 
@@ -156,7 +159,10 @@ class Events(Protocol):
         """Answers that stood already were given again."""
 
     def restored(self, steps: int) -> None:
-        """Steps were computed again because their records were missing."""
+        """Steps are computed again because their records were missing."""
+
+    def lost(self) -> None:
+        """A call was refused, because records are missing that nobody can compute again."""
 
     def damaged(self, kind: Kind | Literal["request"]) -> None:
         """A record could not be read and counts as missing."""

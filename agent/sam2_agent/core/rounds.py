@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sam2_agent.core.behind import Aftermath, Keeping
 from sam2_agent.core.ports import Compute, Events, Key, Publication, Records
-from sam2_agent.core.progress import Picture, Pictures, Progress
+from sam2_agent.core.progress import Picture, Pictures, Progress, Steps
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
 from sam2_agent.core.restore import records_read
@@ -56,7 +56,7 @@ class Rounds:
         computed = await self._compute(self._run, features, tracks)
         self._events.computed(len(tracks))
         aftermath = _aftermath(tracks, [memory for _, memory in computed])
-        await self._keeping.before(aftermath)
+        await self._keeping.before(aftermath, token)
         answers = await self._publish(tracks, [record for record, _ in computed], token)
         for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True):
             self._take(track, answer, memory)
@@ -117,19 +117,26 @@ class Rounds:
 
 def _aftermath(tracks: Sequence[Progress], memories: Sequence[Memory]) -> Aftermath:
     """What the next step of each track leaves, once it is computed."""
+    links = {
+        track.next_name: link for track in tracks if (link := track.steps.link(track.todo[0])) is not None
+    }
     return Aftermath(
         memories=[(track.next_name, memory) for track, memory in zip(tracks, memories, strict=True)],
-        links={
-            track.next_name: link for track in tracks if (link := track.steps.link(track.todo[0])) is not None
-        },
+        links=links,
         used=[
-            Key(kind, track.steps.name(i))
+            key
             for track in tracks
             if (index := track.todo[0])
-            for kind, i in records_read(index)
+            for key in _used(track.steps, index, linked=track.next_name in links)
         ],
         gone=[track.steps.name(i) for track in tracks for i in _out_of_reach(track)],
     )
+
+
+def _used(steps: Steps, index: int, *, linked: bool) -> list[Key]:
+    """What step `index` (>= 1) reads, and the link that leads to it."""
+    used = [Key(kind, steps.name(i)) for kind, i in records_read(index)]
+    return [*used, Key("link", steps.name(index - 1))] if linked else used
 
 
 def _out_of_reach(track: Progress) -> list[int]:

@@ -71,12 +71,15 @@ class Survivors:
 
     def read_answer(self, track: Progress, index: int, data: bytes) -> Answer | None:
         """Read an answer; a damaged one counts as missing and may be replaced."""
+        name = track.steps.name(index)
         try:
-            return load_answer(data, track.steps.name(index), self._tracker.fingerprint)
+            answer = load_answer(data, name, self._tracker.fingerprint)
         except DamagedRecord:
             self._events.damaged("answer")
             track.damaged[index] = data
             return None
+        self._recent.answers.put(name, data)
+        return answer
 
     async def _look_at(self, wanted: Iterable[tuple[Progress, Kind, int]]) -> None:
         """Find out which of these records survive."""

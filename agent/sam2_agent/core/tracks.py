@@ -2,7 +2,8 @@
 
 One request, for all its objects together:
 
-1. Read the answers of the newest steps.  An object whose answer stands is done.
+1. Read the answers of the newest steps.  An object whose answer stands is done, unless nobody could go on
+   from it (`Keeping.incomplete`).
 2. For the others find what their step reads (`survivors`).  Where something is missing, plan which earlier
    steps to compute again (`restore.missing`).
 3. Compute step by step, all objects on the same frame in one call, and publish each round before the next
@@ -12,6 +13,7 @@ One request, for all its objects together:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sam2_agent.core.behind import Keeping
 from sam2_agent.core.ports import Clock, Compute, Events, Records
@@ -21,7 +23,7 @@ from sam2_agent.core.records import Answer
 from sam2_agent.core.rounds import Rounds
 from sam2_agent.core.survivors import Survivors
 from sam2_agent.core.tracking import Tracker
-from sam2_agent.errors import RequestRefused
+from sam2_agent.errors import RequestRefused, TrackLost
 
 
 class Tracks:
@@ -44,6 +46,7 @@ class Tracks:
         events: Events,
         patience: float,
     ) -> None:
+        self._keeping = keeping
         self._clock = clock
         self._events = events
         self._patience = patience
@@ -69,9 +72,14 @@ class Tracks:
         tracks = {steps.name(steps.last): Progress(steps) for steps in wanted}
         await self._survivors.find_newest(list(tracks.values()))
         late = [track for track in tracks.values() if track.newest is None]
-        self._events.reused(len(tracks) - len(late))
+        standing = [track for track in tracks.values() if track.newest is not None]
+        self._events.reused(len(standing))
         give_up_at = self._clock.now() + self._patience
         await self._plan(late, give_up_at)
+        for track in await self._keeping.incomplete(standing, token) if standing else ():
+            with suppress(TrackLost):  # then what stands is all there is
+                await self._plan([track], give_up_at)
+                late.append(track)
         while late := [track for track in late if track.todo]:
             if any(len(track.todo) > 1 for track in late):
                 self._require_time(give_up_at)
@@ -83,9 +91,11 @@ class Tracks:
         """Set what to compute: the newest steps, and before them what they lack."""
         await self._survivors.find_read(tracks)
         for track in tracks:
-            track.todo = await self._survivors.missing(track, lambda: self._require_time(give_up_at))
-            self._events.restored(len(track.todo))
-            track.todo.append(track.steps.last)
+            plan = await self._survivors.missing(track, lambda: self._require_time(give_up_at))
+            if plan:
+                track.steps.picture(plan[0])  # raises where nobody has it any more
+            self._events.restored(len(plan))
+            track.todo = [*plan, track.steps.last]
 
     def _require_time(self, give_up_at: float) -> None:
         if self._clock.now() > give_up_at:

@@ -125,6 +125,12 @@ def test_a_bomb_is_refused_before_it_goes_off(name: str) -> None:
         calls.parse(body)
 
 
+def test_an_image_that_is_no_base64_takes_no_more_room_than_its_bytes() -> None:
+    body = '{"image":"😀'.encode() + b"A" * 2**25 + b'","shapes":[[1,2,3,4]]}'
+    with bounded(100, 5), pytest.raises(RequestRefused, match="not base64"):
+        calls.parse(body)
+
+
 def test_the_largest_calls_that_people_make_are_read() -> None:
     rng = random.Random(1)
     points = [float(rng.randint(1, 9)) for _ in range(40_000)]

@@ -7,10 +7,12 @@ import io
 import json
 import logging
 import random
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import aiohttp
 import pytest
@@ -30,6 +32,9 @@ from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import DeviceOutOfMemory, GaveUp
 from tests.simulation.redis import SimRedis
 from tests.unit.agent.test_serverless import One
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 BODY = json.dumps({"image": "aGVsbG8=", "shapes": [[1, 2, 3, 4]]}).encode()
 
@@ -60,6 +65,12 @@ class Scene:
     url: str
     session: aiohttp.ClientSession
     ended: list[GaveUp]
+    metrics: Metrics
+
+    def counted(self, outcome: str) -> float:
+        """How many calls ended so."""
+        labels = {"type": "call", "outcome": outcome}
+        return self.metrics.registry.get_sample_value("sam2_agent_request_seconds_count", labels) or 0
 
     async def post(self, body: bytes = BODY, headers: dict[str, str] | None = None) -> tuple[int, str]:
         async with self.session.post(self.url, data=body, headers=headers) as answer:
@@ -79,6 +90,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def in_a_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
 @asynccontextmanager
 async def opened(token_file: Path | None = None) -> AsyncIterator[Scene]:
     clock = BootClock()
@@ -96,12 +111,20 @@ async def opened(token_file: Path | None = None) -> AsyncIterator[Scene]:
         on_recorded=lambda _: None,
     )
     stub, ended = Stub(), list[GaveUp]()
-    door = Door(serverless=stub, keeper=keeper, clock=clock, status=status, events=events, troubles=troubles)
+    door = Door(
+        serverless=stub,
+        compute=in_a_thread,
+        keeper=keeper,
+        clock=clock,
+        status=status,
+        events=events,
+        troubles=troubles,
+    )
     async with (
         http_door.serve(door, 0, token_file, ended.append) as port,
         aiohttp.ClientSession() as session,
     ):
-        yield Scene(stub, door, status, f"http://127.0.0.1:{port}/", session, ended)
+        yield Scene(stub, door, status, f"http://127.0.0.1:{port}/", session, ended, events)
         stub.may.set()
 
 
@@ -177,6 +200,34 @@ async def test_too_many_callers_are_told_to_come_again(monkeypatch: pytest.Monke
         assert (await scene.post())[0] == 200
 
 
+async def test_what_waits_takes_no_more_room_than_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies: list[web.Request] = []
+    read = http_door._body
+
+    async def noted(request: web.Request) -> bytearray:
+        body = await read(request)
+        bodies.append(request)
+        return body
+
+    monkeypatch.setattr(http_door, "_body", noted)
+    count = 2**17
+    large = json.dumps({"image": "aGVsbG8=", "shapes": [[1.5] * count]}).encode()
+    async with opened() as scene:
+        tracemalloc.start()
+        try:
+            first = await scene.begun()
+            waiting = [asyncio.ensure_future(scene.post(large)) for _ in range(12)]
+            await until(lambda: len(bodies) == 13)
+            scene.stub.may.set()
+            assert {(await each)[0] for each in (first, *waiting)} == {200}
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 12 * 3 * len(large), (
+        "each number takes five times its digits, and that of one call at a time"
+    )
+
+
 async def test_a_call_whose_caller_left_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[web.Request] = []
     read = http_door._body
@@ -196,6 +247,8 @@ async def test_a_call_whose_caller_left_is_not_begun(monkeypatch: pytest.MonkeyP
         assert (await first)[0] == 200
         await until(lambda: scene.door._waiting == 0)
         assert scene.stub.asked == 1
+        assert (scene.counted("completed"), scene.counted("caller left")) == (1, 1)
+        assert scene.counted("unavailable") == 0
 
 
 async def test_without_the_lease_not_even_the_body_is_read() -> None:
@@ -218,9 +271,12 @@ async def test_what_is_too_much_for_the_device_ends_the_call_and_not_the_agent()
         assert scene.ended == [scene.stub.error]
 
 
-async def test_a_door_that_closes_lets_those_inside_finish() -> None:
+async def test_a_door_that_closes_lets_the_call_in_hand_finish_and_sends_others_on() -> None:
+    """A successor answers them; who stops has no time for a queue of calls."""
     async with opened() as scene:
         call = await scene.begun()
+        waiting = [asyncio.ensure_future(scene.post()) for _ in range(3)]
+        await until(lambda: scene.door._waiting == 4)
         closing = asyncio.ensure_future(scene.door.closed())
         await asyncio.wait([closing], timeout=0)
         assert (await scene.post())[0] == 503
@@ -228,3 +284,5 @@ async def test_a_door_that_closes_lets_those_inside_finish() -> None:
         scene.stub.may.set()
         assert (await call)[0] == 200
         await closing
+        assert [(await each)[0] for each in waiting] == [503] * 3
+        assert scene.stub.asked == 1

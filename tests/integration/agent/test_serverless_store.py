@@ -79,3 +79,20 @@ async def test_a_damaged_record_is_replaced_by_one_of_many(redis_server: RedisSe
     assert len({tuple(each) for each in told}) == 1
     for each in several:
         await each.close()
+
+
+async def test_a_connection_that_was_closed_while_nobody_called_fails_no_call(
+    redis_server: RedisServer,
+) -> None:
+    """A function of Nuclio has nobody before it who calls again."""
+    records = RedisRecords(connect(redis_server.url, None, attempts=2), prefix=PREFIX, seconds=100)
+    with redis_server.client() as client:
+        await records.publish("", [Publication(ANSWER, b"answer")])
+        client.client_kill_filter(_type="normal", skipme=True)
+        assert await records.read([ANSWER]) == [b"answer"]
+        client.client_kill_filter(_type="normal", skipme=True)
+        assert await records.publish("", [Publication(ANSWER, b"other")]) == [b"answer"]
+        client.client_kill_filter(_type="normal", skipme=True)
+        await records.remember({MEMORY: b"memory"}, [ANSWER], [])
+        assert await records.read([MEMORY]) == [b"memory"]
+    await records.close()
