@@ -12,7 +12,7 @@ In a test::
 Nothing here runs a server of its own: the serverless door needs none of CVAT but its calls. Written from what
 CVAT's public `lambda_manager` does: it asks for the function before each call, connects anew each time, sends
 `shapes` and `states` as lists of the same objects, hands states to the browser signed for 8 hours, and passes
-a function's failure on as HTTP 500 with the function's own words.
+a function's failure on with its status, and of its words only those of the status line.
 """
 
 from tests.cvat_standin.serverless.annotator import Annotator

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cvat_standin.annotator import MAX_SHAPES_PER_REQUEST, TrackedFrame
+from tests.cvat_standin.annotator import TrackedFrame
 from tests.cvat_standin.page import RunError
 from tests.cvat_standin.serverless.manager import LambdaManager
 from tests.cvat_standin.shapes import Shape
@@ -61,22 +61,16 @@ class Annotator:
         """
         complaints: list[str] = []
         began = time.perf_counter()
-        states = [
-            self._call(function, images[start], complaints, shapes=[shape.to_json() for shape in group])[
-                "states"
-            ]
-            for group in _groups(shapes)
-        ]
+        drawn = [shape.to_json() for shape in shapes]
+        states = self._call(function, images[start], complaints, shapes=drawn)["states"]
         frames = [TrackedFrame(start, tuple(shapes), _milliseconds_since(began))]
         on_frame(frames[-1])
         for frame in range(start + 1, stop + 1):
             began = time.perf_counter()
-            found: list[Shape | None] = []
-            for index, group in enumerate(states):
-                answer = self._call(function, images[frame], complaints, states=group)
-                states[index] = answer["states"]
-                found += [shape and Shape.from_json(shape) for shape in answer["shapes"]]
-            frames.append(TrackedFrame(frame, tuple(found), _milliseconds_since(began)))
+            answer = self._call(function, images[frame], complaints, states=states)
+            states = answer["states"]
+            found = tuple(shape and Shape.from_json(shape) for shape in answer["shapes"])
+            frames.append(TrackedFrame(frame, found, _milliseconds_since(began)))
             on_frame(frames[-1])
         return Track(function, tuple(frames), tuple(complaints))
 
@@ -91,11 +85,6 @@ class Annotator:
                 complaints.append(str(error))
                 left -= 1
                 self._pause()
-
-
-def _groups(shapes: Sequence[Shape]) -> list[Sequence[Shape]]:
-    size = MAX_SHAPES_PER_REQUEST
-    return [shapes[index : index + size] for index in range(0, len(shapes), size)]
 
 
 def _milliseconds_since(began: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from urllib.parse import unquote
@@ -108,7 +108,11 @@ class Dashboard:
 
 
 class AgentDoor:
-    """One agent's door, as the only function there is; `url` may change when another agent serves."""
+    """One agent's door, as the only function there is; `url` may change when another agent serves.
+
+    Its failures have the agent's own words, which no annotator would see: CVAT shows status lines only, and
+    the agent's sentence gets into one by the gateway.
+    """
 
     def __init__(
         self,
@@ -136,7 +140,7 @@ class AgentDoor:
     def invoke(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """What the agent answers."""
         self.get(name)
-        return exchange("POST", self.url, self._headers, self._seconds, payload, passing=(503,))
+        return exchange("POST", self.url, self._headers, self._seconds, payload, words=_body)
 
 
 def exchange(
@@ -146,9 +150,9 @@ def exchange(
     seconds: float,
     body: Mapping[str, Any] | None = None,
     *,
-    passing: tuple[int, ...] = (),
+    words: Callable[[str, urllib3.BaseHTTPResponse], str] | None = None,
 ) -> dict[str, Any]:
-    """One call by a connection of its own; a failure is what CVAT makes of it, but for `passing` ones."""
+    """One call by a connection of its own; a failure is what CVAT makes of it, or has these `words`."""
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=seconds)) as pool:
         try:
             answer = pool.request(method, url, headers={**headers, "Connection": "close"}, json=body)
@@ -156,11 +160,8 @@ def exchange(
             raise RunError("The function did not answer in time", 504) from error
         except urllib3.exceptions.HTTPError as error:
             raise RunError("The function cannot be reached", 503) from error
-    text = answer.data.decode(errors="replace").strip()
-    if answer.status == 404 and method == "GET":
-        raise RunError(text, 404)
     if answer.status >= 400:
-        raise RunError(text, answer.status if answer.status in passing else 500)
+        raise RunError((words or _status_line)(url, answer), answer.status)
     try:
         told = json.loads(answer.data)
     except ValueError as error:
@@ -168,3 +169,13 @@ def exchange(
     if not isinstance(told, dict):
         raise RunError("The function's answer is not a JSON object", 500)
     return told
+
+
+def _status_line(url: str, answer: urllib3.BaseHTTPResponse) -> str:
+    """What CVAT shows of a failed call: the words of requests' HTTPError, which knows nothing of the body."""
+    whose = "Client" if answer.status < 500 else "Server"
+    return f"{answer.status} {whose} Error: {answer.reason} for url: {url}"
+
+
+def _body(_url: str, answer: urllib3.BaseHTTPResponse) -> str:
+    return answer.data.decode(errors="replace").strip()

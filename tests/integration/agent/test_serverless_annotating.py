@@ -89,7 +89,7 @@ def test_what_redis_lost_is_told_in_a_sentence(
     manager._functions.url = agent.door()  # type: ignore[attr-defined]
     with pytest.raises(RunError, match="draw the shape again and run") as lost:
         manager.call("agent", images[1], states=begun["states"])
-    assert lost.value.status == 500
+    assert lost.value.status == 400
     again = manager.call("agent", images[1], shapes=[BOX.to_json()])
     assert manager.call("agent", images[2], states=again["states"])["shapes"][0]
 

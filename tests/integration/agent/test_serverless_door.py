@@ -203,15 +203,25 @@ def test_a_call_too_long_is_not_even_read(new_agent: NewAgent) -> None:
     connection.close()
 
 
-def test_a_stopped_agent_finishes_what_it_began_and_leaves_at_once(new_agent: NewAgent) -> None:
+def test_a_stopped_agent_finishes_what_it_began_and_leaves_at_once(
+    new_agent: NewAgent, redis_server: RedisServer
+) -> None:
     agent = ready(new_agent(LEASE_SECONDS="60"))
     begun = call(agent, 0)
-    with ThreadPoolExecutor(1) as pool:
+    with redis_server.client() as client, ThreadPoolExecutor(1) as pool:
+
+        def call_in_hand() -> bool:
+            """Whether the agent waits for Redis to tell it a track's records."""
+            return any(each["cmd"] == "getex" and "b" in each["flags"] for each in client.client_list())
+
+        client.client_pause(60_000, all=False)  # whatever writes; to read is to let live anew
         answer = pool.submit(call, agent, 1, begun["states"])
-        wait_for(answer.running, "the call to begin")
+        wait_for(call_in_hand, "the call to begin")
         agent.signal(signal.SIGTERM)
-        assert agent.wait_exit() == 0
-        with_or_without = answer.exception()
+        agent.wait_for(lambda: agent.status().get("phase") == "Draining")
+        assert not answer.done()
+        client.client_unpause()
+        told = answer.result(60)
+    assert agent.wait_exit() == 0
     successor = ready(new_agent(LEASE_SECONDS="60"))
-    again = call(successor, 1, begun["states"])
-    assert with_or_without is not None or answer.result() == again
+    assert call(successor, 1, begun["states"]) == told
