@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import subprocess
 import sys
@@ -110,6 +112,12 @@ def connected(server: RedisServer) -> redis.Redis:
     return redis.Redis(port=server.port, password=PASSWORD, protocol=2, driver_info=None)
 
 
+def step(state: str) -> str:
+    """The name of the step that a state names, as CVAT's server signed it."""
+    name: str = json.loads(base64.urlsafe_b64decode(state.split(":", maxsplit=1)[0]))
+    return name.removeprefix("s2ts1.")
+
+
 @pytest.fixture(scope="module")
 def images() -> list[bytes]:
     def encoded(frame: int) -> bytes:
@@ -162,7 +170,11 @@ def test_workers_killed_and_called_in_turn_give_an_agents_masks(
         answers.append(manager.call("agent", images[1], states=begun["states"]))
     assert all(answer["shapes"] == answers[0]["shapes"] for answer in answers)
     with connected(kept) as client:
+        newest = answers[0]["states"][0]
+        client.set(f"s2t:{{nuclio}}:answer:{step(newest)}", b"damaged")
+        assert manager.call("agent", images[1], states=begun["states"])["shapes"] == answers[0]["shapes"]
         sent = {name.removeprefix("cmdstat_").partition("|")[0] for name in client.info("commandstats")}
+    assert "watch" in sent, "a damaged answer was replaced"
     assert sent - {"config", "info"} <= KVROCKS_HAS
 
 
@@ -182,10 +194,15 @@ def test_what_cannot_be_answered_is_a_sentence(
             manager.call("agent", image, shapes=shapes)
     with connected(kept) as client:
         client.flushall()
-    manager.call("agent", images[1], states=begun["states"])  # this worker has it still
-    worker.kill()
-    worker.start()
-    worker.wait()
+        found = manager.call("agent", images[1], states=begun["states"])  # this worker has it still
+        worker.kill()
+        worker.start()
+        worker.wait()
+        assert manager.call("agent", images[1], states=begun["states"])["shapes"] == found["shapes"]
+        worker.kill()
+        worker.start()
+        worker.wait()
+        client.flushall()
     with pytest.raises(RunError, match="draw the shape again and run"):
         manager.call("agent", images[1], states=[begun["states"][0]])
     kept.kill()
