@@ -12,7 +12,7 @@ from sam2_agent.errors import GaveUp
 
 def init_context(context: Any) -> None:
     """Load the model, once for each worker."""
-    context.user_data.function = nuclio.load(os.environ)
+    context.user_data.function = nuclio.load()
     context.logger.info("The model is loaded")
 
 

@@ -8,8 +8,9 @@ besides (one at a time, draining, probes) is Nuclio's here.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
@@ -83,24 +84,25 @@ class Function:
         self._loop.close()
 
 
-def load(environment: Mapping[str, str]) -> Function:
+def load() -> Function:
     """Load the model and return the function; raises `GaveUp` with a sentence."""
-    chosen = read_settings(environment)
+    chosen = read_settings()
     # Between calls nothing runs that would notice a connection that was closed, and nobody calls again.
     client = connect(chosen.read_redis_url(), chosen.redis_ca_file, attempts=2)
     records = RedisRecords(client, prefix=chosen.key_prefix, seconds=chosen.state_ttl_seconds)
     return Function(load_model(chosen), records, chosen.shape_types)
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings() -> Settings:
     """Read what CVAT tells its functions of Redis, and the agent's own settings of model and device."""
-    host = environment.get(HOST)
+    settings.require_known(Settings, os.environ)
+    host = os.environ.get(HOST)
     if not host:
         raise InvalidSettings(f"{HOST} is not set; it names the Redis, or Kvrocks, that keeps the tracks.")
-    password = environment.get(PASSWORD)
+    password = os.environ.get(PASSWORD)
     login = f":{quote(password, safe='')}@" if password else ""
-    url = f"redis://{login}{host}:{environment.get(PORT) or 6379}/0"
-    prefix = environment.get(settings.PREFIX + "KEY_PREFIX") or KEY_PREFIX
+    url = f"redis://{login}{host}:{os.environ.get(PORT) or 6379}/0"
+    prefix = os.environ.get(settings.PREFIX + "KEY_PREFIX") or KEY_PREFIX
     return settings.build(Settings, redis_url=SecretStr(url), key_prefix=prefix)
 
 

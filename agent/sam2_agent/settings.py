@@ -52,7 +52,7 @@ def _log_format() -> Literal["json", "text"]:
 
 
 class Settings(BaseSettings):
-    """What every agent needs.
+    """What every agent needs, and a function of Nuclio.
 
     Each field is the variable `SAM2_AGENT_` and its name in capitals; docs/agent.md lists them.
     """
@@ -75,12 +75,6 @@ class Settings(BaseSettings):
     redis_ca_file: ReadableFile | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[^{}\s]*\{[^{}\s]+\}[^{}\s]*$")]
     state_ttl_seconds: Annotated[int, Field(ge=60)] = 28_800
-    holder: Annotated[str, Field(min_length=1, max_length=256, default_factory=_holder)]
-    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
-
-    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    termination_message_file: Path = Path("/dev/termination-log")
-    log_format: Annotated[Literal["json", "text"], Field(default_factory=_log_format)]
 
     @field_validator("shape_types", mode="before")
     @classmethod
@@ -111,7 +105,18 @@ class Settings(BaseSettings):
         return _read(self.model_token_file) if self.model_token_file else None
 
 
-class QueueSettings(Settings):
+class AgentSettings(Settings):
+    """What a process needs that stands by itself, and is one of many for whom only one may answer."""
+
+    holder: Annotated[str, Field(min_length=1, max_length=256, default_factory=_holder)]
+    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
+
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    termination_message_file: Path = Path("/dev/termination-log")
+    log_format: Annotated[Literal["json", "text"], Field(default_factory=_log_format)]
+
+
+class QueueSettings(AgentSettings):
     """An agent that serves a function's queue in CVAT."""
 
     interface: Literal["agent"] = "agent"
@@ -133,7 +138,7 @@ class QueueSettings(Settings):
         return self
 
 
-class ServerlessSettings(Settings):
+class ServerlessSettings(AgentSettings):
     """An agent that is called, as CVAT calls serverless functions."""
 
     interface: Literal["serverless"]
@@ -148,13 +153,18 @@ def load(environment: Mapping[str, str]) -> QueueSettings | ServerlessSettings:
     """Read the settings; raises `InvalidSettings` with a sentence for each fault, and never with a value."""
     serverless = environment.get(PREFIX + "INTERFACE") == "serverless"
     kind: type[QueueSettings | ServerlessSettings] = ServerlessSettings if serverless else QueueSettings
+    require_known(kind, environment)
+    return build(kind)
+
+
+def require_known(kind: type[Settings], environment: Mapping[str, str]) -> None:
+    """Raise `InvalidSettings` where a variable looks like a setting and is none: somebody misspelt it."""
     known = {field.validation_alias or (PREFIX + name.upper()) for name, field in kind.model_fields.items()}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise InvalidSettings(
             f"Unknown settings: {', '.join(unknown)}; correct their names (see docs/agent.md), or unset them."
         )
-    return build(kind)
 
 
 def build(kind: type[S], **given: Any) -> S:

@@ -37,7 +37,7 @@ SHAPES = [*drawn_shapes(), Shape.rectangle(85, 55, 107, 77)]
 PASSWORD = "p@ss/word:1"
 
 KVROCKS_HAS = {"auth", "get", "set", "pexpire", "del", "watch", "unwatch", "multi", "exec"}
-"""Commands, of those that a function may send, that were found in Kvrocks' own source."""
+"""What a function may send; Kvrocks' source registers a command of each of these names."""
 
 
 class Worker:
@@ -215,13 +215,45 @@ def test_settings_are_those_that_cvat_gives_its_functions(monkeypatch: pytest.Mo
     for name in [name for name in os.environ if name.startswith("SAM2_AGENT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SAM2_AGENT_MODEL_ID", "facebook/sam2.1-hiera-tiny")
-    given = {"CVAT_FUNCTIONS_REDIS_HOST": "cvat_redis_ondisk", "CVAT_FUNCTIONS_REDIS_PORT": "6666"}
-    assert read_settings(given).read_redis_url() == "redis://cvat_redis_ondisk:6666/0"
-    secret = read_settings({**given, "CVAT_FUNCTIONS_REDIS_PASSWORD": PASSWORD})
+    with pytest.raises(InvalidSettings, match="CVAT_FUNCTIONS_REDIS_HOST is not set"):
+        read_settings()
+    monkeypatch.setenv("CVAT_FUNCTIONS_REDIS_HOST", "cvat_redis_ondisk")
+    monkeypatch.setenv("CVAT_FUNCTIONS_REDIS_PORT", "6666")
+    assert read_settings().read_redis_url() == "redis://cvat_redis_ondisk:6666/0"
+    monkeypatch.setenv("CVAT_FUNCTIONS_REDIS_PASSWORD", PASSWORD)
+    secret = read_settings()
     assert secret.read_redis_url() == "redis://:p%40ss%2Fword%3A1@cvat_redis_ondisk:6666/0"
     assert PASSWORD not in repr(secret)
-    with pytest.raises(InvalidSettings, match="CVAT_FUNCTIONS_REDIS_HOST is not set"):
-        read_settings({})
+    for name in ("SAM2_AGENT_MODEL_IDD", "SAM2_AGENT_LEASE_SECONDS"):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(InvalidSettings, match=f"Unknown settings: {name}"),
+        ):
+            patch.setenv(name, "1")
+            read_settings()
+
+
+@pytest.mark.parametrize("name", ["function.yaml", "function-gpu.yaml"])
+def test_the_build_fetches_the_weights(name: str, tmp_path: Path) -> None:
+    """The command itself is run, where a hub that has no model answers, or none: it names the right one."""
+    spec = yaml.safe_load((ROOT / "nuclio" / name).read_text())["spec"]
+    variables = {each["name"]: each["value"] for each in spec["env"]}
+    [command] = [each["value"] for each in spec["build"]["directives"]["preCopy"] if each["kind"] == "RUN"]
+    kept = variables["SAM2_AGENT_MODEL_CACHE_DIR"]
+    assert kept in command
+    built = subprocess.run(  # noqa: S602  (a file of ours)
+        command.replace(kept, str(tmp_path)),
+        shell=True,
+        cwd=ROOT / "agent",
+        env={**os.environ, "HF_ENDPOINT": "http://127.0.0.1:1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode != 0
+    assert (
+        f"The model {variables['SAM2_AGENT_MODEL_ID']} at revision main is not in the cache" in built.stderr
+    )
 
 
 @pytest.mark.parametrize("name", ["function.yaml", "function-gpu.yaml"])
