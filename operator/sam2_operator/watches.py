@@ -141,14 +141,11 @@ class Watches:
 
 
 def _why(error: Exception) -> str:
-    """Say why there are no watches, in words that tell what to do."""
+    """Say why there are no watches, in words that tell what to do: the gateway has such watches, too."""
     if isinstance(error, KubernetesError):
         return str(error)
     if isinstance(error, kopf.LoginError):
-        return "The API server does not know the operator (401): its token has expired."
+        return "The API server does not know this account (401): its token has expired."
     why = str(getattr(error, "message", "") or str(error) or type(error).__name__).rstrip(".")
-    return (
-        f"{why}. Give the operator the rights listed in docs/operator.md."
-        if "forbidden" in why
-        else f"{why}."
-    )
+    advice = " Give this account the rights listed in docs/operator.md." if "forbidden" in why else ""
+    return f"{why}.{advice}"

@@ -53,12 +53,16 @@ def door_secret(tracker: Tracker, token: str) -> Manifest:
 
 
 def door_service(tracker: Tracker) -> Manifest:
-    """Give the Service at which the gateway finds the agent, whichever pod that is."""
+    """Give the Service at which the gateway finds the agent, whichever pod that is.
+
+    Also one that is not ready: it refuses by itself, with a sentence that says why.
+    """
     identity = owned(tracker, "v1", "Service", naming.door_name(tracker.metadata.name))
     return {
         **identity,
         "spec": {
             "type": "ClusterIP",
+            "publishNotReadyAddresses": True,
             "selector": naming.selector(tracker.metadata.name),
             "ports": [{"name": "door", "port": DOOR_PORT, "targetPort": DOOR_PORT, "protocol": "TCP"}],
         },

@@ -67,7 +67,7 @@ def gateway_finding(name: str, problem: Problem | None) -> Finding:
     """Tell about a serverless tracker's function: it is nowhere but in what the gateway tells CVAT."""
     if problem is not None:
         return Finding("FunctionRegistered", "False", problem.reason, problem.message)
-    message = f"The gateway shows it to CVAT as the function {name} while it is ready."
+    message = f"A gateway that selects it shows it to CVAT as the function {name} while it is ready."
     return Finding("FunctionRegistered", "True", "Serverless", message)
 
 

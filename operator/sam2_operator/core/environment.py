@@ -33,11 +33,11 @@ _READABLE_BY_GROUP = 0o440
 def environment(tracker: Tracker, function_id: int | None) -> list[dict[str, Any]]:
     """Give the container's variables: the agent's settings, then the user's own.
 
-    `function_id` is None for a serverless tracker, and for no other.
+    `function_id` is that which the agent serves; it means nothing for a serverless tracker.
     """
     spec = tracker.spec
     settings = {
-        **(_door() if function_id is None else _queue(tracker, function_id)),
+        **(_door() if tracker.is_serverless else _queue(tracker, function_id)),
         "SHAPE_TYPES": ",".join(spec.function.shape_types),
         **_model(tracker),
         **_state(tracker),
@@ -88,8 +88,10 @@ def volumes(tracker: Tracker) -> tuple[list[Manifest], list[Manifest]]:
     return sources, mounts
 
 
-def _queue(tracker: Tracker, function_id: int) -> dict[str, str | None]:
+def _queue(tracker: Tracker, function_id: int | None) -> dict[str, str | None]:
     """Give the settings of an agent that takes requests from CVAT."""
+    if function_id is None:
+        raise ValueError("an agent of CVAT's queue serves a function")
     cvat = tracker.spec.cvat
     return {
         "CVAT_URL": cvat.url,

@@ -139,6 +139,27 @@ def test_without_a_gateway_there_is_neither_door_nor_agent() -> None:
     ]
 
 
+def test_without_a_gateway_an_agent_that_runs_is_stopped_all_the_same() -> None:
+    live = stateful_set(called(), None, WITH_GATEWAY, "digest")
+    children = Children(None, None, None, None, Workload(live, None, None))
+    wishes = Wishes(None, None, "digest", DEFAULTS, shared_cache=True)
+    (change,) = [
+        each
+        for each in plan(called(suspend=True), children, wishes, NOW)
+        if isinstance(each, Apply) and each.wanted["kind"] == "StatefulSet"
+    ]
+    assert change.wanted["spec"]["replicas"] == 0
+
+
+def test_an_agent_that_does_not_serve_yet_can_say_so_to_the_gateway() -> None:
+    assert door_service(called())["spec"]["publishNotReadyAddresses"] is True
+
+
+def test_a_function_in_its_status_makes_it_no_agent_of_cvats_queue() -> None:
+    with_function = stateful_set(called(), 7, WITH_GATEWAY, "digest")
+    assert with_function == stateful_set(called(), None, WITH_GATEWAY, "digest")
+
+
 def test_a_key_that_cannot_be_read_is_told() -> None:
     def unreadable() -> str:
         raise GatewayKeyError("The operator cannot read /key: mount the Secret.")
