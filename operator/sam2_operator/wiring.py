@@ -12,6 +12,7 @@ import kubernetes
 from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.key_file import LEAST_OF_DOOR_KEY, read_key
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
@@ -20,7 +21,7 @@ from sam2_operator.claims import Claims
 from sam2_operator.core.gateway import Gateway
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.placement import Defaults
-from sam2_operator.errors import GatewayKeyError, KubernetesError, StateStoreError
+from sam2_operator.errors import KubernetesError, StateStoreError
 from sam2_operator.finalizer import Finalizer
 from sam2_operator.reconcile import Reconciler
 from sam2_operator.registrar import Registrar
@@ -153,19 +154,7 @@ def _gateway(settings: Settings) -> Gateway | None:
     if path is None:
         return None
     labels = dict(each.split("=", 1) for each in settings.gateway_labels)
-    return Gateway(settings.namespace, labels, lambda: _key(path))
-
-
-def _key(path: Path) -> str:
-    try:
-        key = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise GatewayKeyError(
-            f"The operator cannot read {path} ({error.strerror}): mount the Secret that the gateway has, too."
-        ) from error
-    if not key:
-        raise GatewayKeyError(f"The file {path} is empty: put the key of the gateway's Secret into it.")
-    return key
+    return Gateway(settings.namespace, labels, lambda: read_key(path, LEAST_OF_DOOR_KEY))
 
 
 def _content(path: Path | None) -> str | None:

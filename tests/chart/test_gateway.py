@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from sam2_operator.gateway.app import MAX_BODY
+from sam2_operator.gateway.room import FOR_ANSWERS
 from sam2_operator.gateway.settings import GatewaySettings
 from sam2_operator.settings import Settings
 from tests.chart.helm import CHART, Helm, Manifest, Rendered
 from tests.cvat_standin.serverless import Dashboard
+from tests.integration.gateway.process import OF_ONE_WAITING, OF_THE_PROCESS
 
 VALUES = Path(__file__).parent / "values" / "gateway.yaml"
 SCOPED = Path(__file__).parent / "values" / "gateway-scoped.yaml"
@@ -61,13 +64,10 @@ def test_both_programs_take_their_settings(helm: Helm, values: Path, monkeypatch
 
 
 def test_operator_and_gateway_have_the_same_key(full: Rendered) -> None:
-    sources = {
-        volume["secret"]["secretName"]
-        for name in ("sam2-tracker-operator", NAME)
-        for volume in full.one("Deployment", name)["spec"]["template"]["spec"]["volumes"]
-        if "secret" in volume and "door-key" in str(volume)
-    }
-    assert sources == {NAME}
+    for name in ("sam2-tracker-operator", NAME):
+        volumes = full.one("Deployment", name)["spec"]["template"]["spec"]["volumes"]
+        keys = [each["secret"]["secretName"] for each in volumes if "door-key" in str(each)]
+        assert keys == [NAME], name
     assert set(full.one("Secret", NAME)["data"]) == {"door-key", "secret"}
 
 
@@ -130,6 +130,7 @@ def test_one_that_everybody_could_call_is_refused(helm: Helm, values: dict[str, 
         ({"nuclioUrl": "http://me:secret@nuclio"}, "at '/gateway/nuclioUrl'"),
         ({"env": [{"name": "SAM2_GATEWAY_PORT", "value": "1"}]}, "at '/gateway/env/0/name'"),
         ({"resources": {"limits": {"memory": None}}}, "missing property 'memory'"),
+        ({"resources": {"limits": {"memory": "511Mi"}}}, "memory is less than 512Mi"),
         ({"nonsense": 1}, "additional properties 'nonsense' not allowed"),
     ],
 )
@@ -137,8 +138,16 @@ def test_nonsense_is_refused(helm: Helm, values: dict[str, Any], sentence: str) 
     assert sentence in helm.refusal(gateway={"enabled": True, "requireSecret": True, **values})
 
 
-def test_what_it_holds_fits_into_its_memory(full: Rendered) -> None:
-    assert int(environment(full.one("Deployment", NAME))["SAM2_GATEWAY_MAX_BYTES"]) == 2**30
+def test_what_it_holds_fits_into_its_memory(full: Rendered, helm: Helm) -> None:
+    def told(rendered: Rendered) -> tuple[int, int]:
+        variables = environment(rendered.one("Deployment", NAME))
+        return int(variables["SAM2_GATEWAY_MAX_BYTES"]), int(variables["SAM2_GATEWAY_MAX_WAITING"])
+
+    assert told(full) == (2**30, 512)
+    least = {"enabled": True, "from": CVAT, "resources": {"limits": {"memory": "512Mi"}}}
+    calls, waiting = told(helm.template(gateway=least))
+    assert calls >= MAX_BODY, "the longest call has no room"
+    assert OF_THE_PROCESS + calls * (1 + 1 / FOR_ANSWERS) + waiting * OF_ONE_WAITING <= 2**29
 
 
 def test_nodes_can_be_drained_and_calls_are_not_cut_off(full: Rendered, helm: Helm) -> None:
@@ -146,9 +155,17 @@ def test_nodes_can_be_drained_and_calls_are_not_cut_off(full: Rendered, helm: He
     assert not helm.template(SCOPED).of_kind("PodDisruptionBudget")
     spec = full.one("Deployment", NAME)["spec"]
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    fields = GatewaySettings.model_fields
-    takes = fields["linger_seconds"].default + fields["drain_seconds"].default
+    told = environment(full.one("Deployment", NAME))
+    patience = float(told["SAM2_GATEWAY_DEFAULT_TIMEOUT_SECONDS"])
+    drains = float(told["SAM2_GATEWAY_DRAIN_SECONDS"])
+    assert drains > patience == 300
+    takes = GatewaySettings.model_fields["linger_seconds"].default + drains
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > takes
+    longest = helm.template(gateway={"enabled": True, "from": CVAT, "defaultTimeoutSeconds": 3600})
+    variables = environment(longest.one("Deployment", NAME))
+    GatewaySettings.model_validate(
+        {"door_key_file": "/key", "drain_seconds": variables["SAM2_GATEWAY_DRAIN_SECONDS"]}
+    )
 
 
 def test_replicas_are_spread_unless_somebody_says_otherwise(helm: Helm, full: Rendered) -> None:
@@ -163,5 +180,5 @@ def test_the_notes_tell_how_cvat_is_pointed_at_it(helm: Helm) -> None:
     assert "CVAT_NUCLIO_HOST=x-gateway.tracking.svc" in notes
     assert "CVAT_NUCLIO_HOST=cvat:<secret>@x-gateway.tracking.svc" in notes
     told = dict(each.split("=", 1) for each in re.findall(r"CVAT_NUCLIO_[A-Z]+=\S+", notes))
-    assert Dashboard.of(told), "a CVAT with this environment does not start"
+    Dashboard.of(told)  # a CVAT that cannot read its environment does not start
     assert "cvat: {interface: Serverless}" in notes

@@ -32,7 +32,7 @@ def apply_crd(kubectl: Kubectl) -> None:
 def installed(folder: Path) -> Settings:
     """The settings of an operator that is installed with a gateway."""
     key = folder / "door-key"
-    key.write_text("the-key-of-the-doors")
+    key.write_text("the-key-of-the-doors-of-all-agents")
     return Settings(
         agent_image="sam2-tracker-agent:test",
         namespace="sam2-system",

@@ -62,7 +62,7 @@ def test_its_agent_stands_behind_a_door_and_it_becomes_ready(
     service = namespace.get("service", "door-cars")["spec"]
     assert [(each["port"], each["targetPort"]) for each in service["ports"]] == [(8081, 8081)]
     token = base64.b64decode(namespace.get("secret", "cars-door")["data"]["token"]).decode()
-    assert token == door_token("the-key-of-the-doors", uid)
+    assert token == door_token("the-key-of-the-doors-of-all-agents", uid)
     _, door = namespace.get("networkpolicy", "cars-agent")["spec"]["ingress"]
     assert door["from"][0]["namespaceSelector"] == {
         "matchLabels": {"kubernetes.io/metadata.name": "sam2-system"}
@@ -118,6 +118,14 @@ def test_a_door_that_is_deleted_comes_back(
     ("kind", "name", "patch"),
     [
         ("service", "door-cars", {"spec": {"selector": {"app.kubernetes.io/instance": "bikes"}}}),
+        ("service", "door-cars", {"spec": {"selector": {"team": "vision"}}}),
+        ("service", "door-cars", {"spec": {"publishNotReadyAddresses": False}}),
+        ("networkpolicy", "cars-agent", {"spec": {"podSelector": {"matchLabels": {"team": "vision"}}}}),
+        (
+            "networkpolicy",
+            "cars-agent",
+            {"spec": {"podSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}}},
+        ),
         ("secret", "cars-door", {"data": {"token": "eA=="}}),
         ("networkpolicy", "cars-agent", {"spec": {"ingress": [{}]}}),
     ],
@@ -155,10 +163,10 @@ def test_another_key_is_another_token_and_the_same_pod(namespace: Namespace, ope
     template = namespace.get("statefulset", "cars-agent")["spec"]["template"]
     key = operator.settings.door_key_file
     assert key is not None
-    key.write_text("another-key")
+    key.write_text("another-key-of-the-doors-of-all-agents")
     operator.settle(namespace.name)
     token = base64.b64decode(namespace.get("secret", "cars-door")["data"]["token"]).decode()
-    assert token == door_token("another-key", uid)
+    assert token == door_token("another-key-of-the-doors-of-all-agents", uid)
     assert namespace.get("statefulset", "cars-agent")["spec"]["template"] == template
 
 
@@ -173,6 +181,11 @@ def test_without_the_key_it_says_so_and_goes_on_as_it_was(namespace: Namespace, 
     assert (condition["status"], condition["reason"]) == ("False", "NoGateway")
     assert namespace.get("statefulset", "cars-agent")["metadata"]["generation"] == before
     assert namespace.exists("secret", "cars-door")
+
+    namespace.patch("s2t", "cars", {"spec": {"suspend": True}})
+    operator.settle(namespace.name)
+    assert namespace.condition("AgentAvailable")["reason"] == "Suspended"
+    assert namespace.get("statefulset", "cars-agent")["spec"]["replicas"] == 0
 
 
 def test_its_end_takes_all_with_it(namespace: Namespace, operator: Operator, acl_redis: RedisServer) -> None:

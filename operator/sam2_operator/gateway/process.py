@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp import web
 
 from sam2_operator import handlers, wiring
+from sam2_operator.adapters.key_file import LEAST_OF_DOOR_KEY, read_key
 from sam2_operator.adapters.metrics import CONTENT_TYPE
-from sam2_operator.errors import GatewayKeyError
 from sam2_operator.gateway.app import Reception
 from sam2_operator.gateway.calls import Agents
 from sam2_operator.gateway.dashboard import Dashboard
@@ -27,7 +27,6 @@ from sam2_operator.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from sam2_operator.gateway.settings import GatewaySettings
 
@@ -76,10 +75,12 @@ async def serve(settings: GatewaySettings) -> None:
         )
         key, secret = settings.door_key_file, settings.secret_file
         reception = Reception(
-            entrance=Entrance(None if secret is None else lambda: read_secret(secret)),
+            entrance=Entrance(None if secret is None else lambda: read_key(secret)),
             roster=roster,
             room=room,
-            agents=Agents(session, settings.door_address, lambda: read_secret(key), metrics.retried, rng),
+            agents=Agents(
+                session, settings.door_address, lambda: read_key(key, LEAST_OF_DOOR_KEY), metrics.retried, rng
+            ),
             metrics=metrics,
             dashboard=_dashboard(session, settings),
             default_timeout=settings.default_timeout_seconds,
@@ -88,13 +89,13 @@ async def serve(settings: GatewaySettings) -> None:
         reading = asyncio.create_task(reader.run(), name="reader")
         stack.callback(reading.cancel)
         health = _health(roster, reader, metrics, serving, reading)
-        port = await stack.enter_async_context(listening(health, settings.http_port, 1.0))
-        log.info("serving health and metrics on port %d", port)
+        await stack.enter_async_context(listening(health, settings.http_port, 1.0))
+        log.info("serving health and metrics on port %d", settings.http_port)
         watches.start()
         stack.push_async_callback(asyncio.to_thread, watches.stop)
         application = reception.application()
-        async with listening(application, settings.port, settings.drain_seconds) as door:
-            log.info("serving CVAT on port %d", door)
+        async with listening(application, settings.port, settings.drain_seconds):
+            log.info("serving CVAT on port %d", settings.port)
             serving.set()
             await stopping.wait()
             serving.clear()
@@ -103,8 +104,8 @@ async def serve(settings: GatewaySettings) -> None:
 
 
 @asynccontextmanager
-async def listening(application: web.Application, port: int, drain: float) -> AsyncIterator[int]:
-    """Listen on all addresses; yields the port. At the end, give requests in hand so many seconds."""
+async def listening(application: web.Application, port: int, drain: float) -> AsyncIterator[None]:
+    """Listen on all addresses. At the end, give requests in hand so many seconds."""
     runner = web.AppRunner(
         application,
         access_log=None,
@@ -118,24 +119,9 @@ async def listening(application: web.Application, port: int, drain: float) -> As
     try:
         site = web.TCPSite(runner, host=None, port=port)
         await site.start()
-        yield runner.addresses[0][1]
+        yield
     finally:
         await runner.cleanup()
-
-
-def read_secret(path: Path) -> str:
-    """Read a file that may be changed at any time.
-
-    Raises:
-        GatewayKeyError: there is nothing to read.
-    """
-    try:
-        content = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise GatewayKeyError(f"The gateway cannot read {path} ({error.strerror}).") from error
-    if not content:
-        raise GatewayKeyError(f"The file {path} is empty.")
-    return content
 
 
 def _dashboard(session: aiohttp.ClientSession, settings: GatewaySettings) -> Dashboard | None:
@@ -159,7 +145,8 @@ def _health(
             return web.Response(status=503, text="The gateway begins, or was told to end.\n")
         if not roster.is_known:
             return web.Response(status=503, text=f"{reader.problem or 'No tracker has been listed yet.'}\n")
-        return web.Response(text=f"{len(roster.listed())} trackers are shown\n")
+        problem = f" {reader.problem}" if reader.problem else ""
+        return web.Response(text=f"{len(roster.listed())} trackers are shown.{problem}\n")
 
     async def numbers(_: web.Request) -> web.Response:
         return web.Response(body=metrics.rendered(), headers={"Content-Type": CONTENT_TYPE})

@@ -7,10 +7,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.objects import TRACKERS
 from sam2_operator.api import PLURAL
-from sam2_operator.core.nuclio import shown
+from sam2_operator.core.nuclio import is_serverless, shown
 from sam2_operator.errors import KubernetesError
 from sam2_operator.pace import backoff
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sam2_operator.adapters.kube.api import KubeApi
     from sam2_operator.core.nuclio import Shown
+    from sam2_operator.core.observed import Manifest
     from sam2_operator.gateway.roster import Roster
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class TrackerList:
 
     api: KubeApi
     selector: str = ""
+    _unreadable: set[str] = field(default_factory=set)
+    """Trackers that were told of already."""
 
     def of(self, scope: str) -> list[Shown]:
         """List the serverless trackers of a namespace, or of all under the empty name.
@@ -47,7 +50,16 @@ class TrackerList:
             found = self.api.pages(f"{TRACKERS}{where}/{PLURAL}", **query)
         except NotFoundError as error:
             raise KubernetesError("The API server knows no SAM2Trackers.") from error
-        return [tracker for live in found if (tracker := shown(live)) is not None]
+        read = {_name(live): shown(live) for live in found if is_serverless(live)}
+        for name in sorted({name for name, tracker in read.items() if tracker is None} - self._unreadable):
+            log.warning("The SAM2Tracker %s is not shown: this version cannot read it.", name)
+            self._unreadable.add(name)
+        return [tracker for tracker in read.values() if tracker is not None]
+
+
+def _name(live: Manifest) -> str:
+    metadata = live.get("metadata") or {}
+    return f"{metadata.get('namespace')}/{metadata.get('name')}"
 
 
 @dataclass(slots=True)
@@ -87,6 +99,8 @@ class Reader:
             try:
                 self.roster.replace(scope, await asyncio.to_thread(self.trackers.of, scope))
             except KubernetesError as error:
+                if isinstance(error, MissingRightError):
+                    self.roster.refuse(scope)
                 problems.append(str(error))
             except Exception as error:
                 log.exception("listing the trackers failed")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from sam2_operator.gateway.errors import BusyError
 
-_FOR_ANSWERS = 4
+FOR_ANSWERS = 4
 """A part of the bytes that answers may take beyond all: their length is not known before they come."""
 
 
@@ -47,7 +47,7 @@ class Hold:
         """
         self.room.held += length
         self._answer += length
-        if self.room.held > self.room.max_bytes * (1 + 1 / _FOR_ANSWERS):
+        if self.room.held > self.room.max_bytes * (1 + 1 / FOR_ANSWERS):
             raise BusyError(self.room.sentence())
 
 

@@ -31,14 +31,19 @@ class Roster:
         self._file = file
         self._scopes: dict[str, list[Shown]] = {}
         self._wanted = frozenset(scopes)
+        self._refused: set[str] = set()
         self._by_name: dict[str, Shown] = {}
         if file is not None:
             self._remember(file)
 
     @property
     def is_known(self) -> bool:
-        """Whether all namespaces were listed once, now or before a restart."""
-        return self._wanted <= self._scopes.keys()
+        """Whether all namespaces were listed once, now or before a restart, but for those that may not be."""
+        return bool(self._scopes) and self._wanted <= self._scopes.keys() | self._refused
+
+    def refuse(self, scope: str) -> None:
+        """Wait no longer for a namespace that may not be listed; what was known of it stays."""
+        self._refused.add(scope)
 
     def replace(self, scope: str, trackers: Sequence[Shown]) -> None:
         """Take in what the API server says of one namespace."""

@@ -21,10 +21,8 @@ class GatewaySettings(BaseSettings):
         (), description="Namespaces whose trackers are shown, comma separated; empty is all."
     )
     selector: str = Field("", description="Labels that trackers must have to be shown, as kubectl -l.")
-    port: int = Field(8070, ge=0, le=65535, description="Port for CVAT; 0 is any.")
-    http_port: int = Field(
-        8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 is any."
-    )
+    port: int = Field(8070, ge=1, le=65535, description="Port for CVAT.")
+    http_port: int = Field(8080, ge=1, le=65535, description="Port of /livez, /readyz and /metrics.")
     door_key_file: Path = Field(description="File with the key by which agents know the gateway.")
     door_address: str = Field(
         "http://{service}.{namespace}.svc:{port}", description="How agents are reached, by their Service."
@@ -47,7 +45,7 @@ class GatewaySettings(BaseSettings):
     linger_seconds: float = Field(
         3, ge=0, le=60, description="How long calls are taken after it was told to end."
     )
-    drain_seconds: float = Field(125, gt=0, le=3600, description="How long calls in hand may take then.")
+    drain_seconds: float = Field(125, gt=0, le=3605, description="How long calls in hand may take then.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["json", "text"] = Field("text", description="How it is logged.")
 

@@ -41,6 +41,8 @@ class Kubernetes(AbstractContextManager["Kubernetes"]):
     def __init__(self) -> None:
         self.trackers: list[dict[str, Any]] = []
         self.away = False
+        self.forbidden: set[str] = set()
+        """Namespaces that may not be listed."""
         self.listed = 0
         outer = self
 
@@ -53,6 +55,11 @@ class Kubernetes(AbstractContextManager["Kubernetes"]):
                 status, answer = 404, {"kind": "Status", "message": "not found"}
                 if outer.away:
                     status = 503
+                elif lists and any(f"/namespaces/{each}/" in self.path for each in outer.forbidden):
+                    status, answer["message"] = (
+                        403,
+                        'sam2trackers is forbidden: User "x" cannot list resource "any"',
+                    )
                 elif lists:
                     status, answer = 200, {"kind": "SAM2TrackerList", "items": outer.trackers}  # type: ignore[dict-item]
                 body = json.dumps(answer).encode()

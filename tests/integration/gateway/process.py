@@ -19,7 +19,11 @@ from tests.cvat_standin.waiting import wait_for
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
-KEY = "the-key-of-the-doors"
+KEY = "the-key-of-the-doors-of-all-agents"
+OF_THE_PROCESS = 100 * 2**20
+"""Memory of a gateway that has nothing to do, at most."""
+OF_ONE_WAITING = 2**19
+"""Memory that a call takes which waits for room, at most."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_the_secret_may_change(closed: Gateway, secret: Path) -> None:
 def test_the_key_of_the_doors_may_change(agent: Server, name: str, start: Start, tmp_path: Path) -> None:
     gateway = start()
     assert gateway.invoke(name).status == 200
-    (tmp_path / "door-key").write_text("another")
+    (tmp_path / "door-key").write_text("another-key-of-the-doors-of-all-agents")
     assert gateway.invoke(name).status == 200
     first, second = agent.seen
     assert first.token != second.token

@@ -68,6 +68,35 @@ def test_one_that_never_knew_any_is_not_ready(kubernetes: Kubernetes, tmp_path: 
         wait_for(running.is_ready, "the gateway to be ready")
 
 
+def test_a_namespace_that_may_not_be_listed_takes_no_others_away(
+    kubernetes: Kubernetes, agent: Server, name: str, start: Start
+) -> None:
+    kubernetes.forbidden = {"zoo"}
+    running = start(NAMESPACES="lab,zoo")
+    assert set(running.get("/api/functions").json) == {name}
+    told = running.health("/readyz")
+    assert told is not None
+    assert "Give this account the rights" in told.text
+    assert running.get("/api/functions/zoo.cars").status == 404
+
+
+def test_one_that_may_list_none_is_not_ready(kubernetes: Kubernetes, tmp_path: Path) -> None:
+    kubernetes.forbidden = {"lab", "zoo"}
+    with gateway(kubernetes.kubeconfig(tmp_path), tmp_path, NAMESPACES="lab,zoo") as running:
+        wait_for(lambda: "last known are shown" in running.log(), "the gateway to notice")
+        assert not running.is_ready()
+
+
+def test_a_door_key_that_could_be_guessed_is_told(
+    agent: Server, name: str, start: Start, tmp_path: Path
+) -> None:
+    running = start()
+    (tmp_path / "door-key").write_text("short")
+    assert running.invoke(name).status == 503
+    assert "must have 32 characters or more, and has 5" in running.log()
+    assert agent.seen == []
+
+
 def test_trackers_of_another_crd_are_read_and_nonsense_is_left_out(
     kubernetes: Kubernetes, start: Start
 ) -> None:
@@ -76,4 +105,8 @@ def test_trackers_of_another_crd_are_read_and_nonsense_is_left_out(
     broken = tracker("broken")
     del broken["metadata"]["uid"]
     kubernetes.trackers = [newer, broken, {"metadata": {}, "spec": None}]
-    assert set(start().get("/api/functions").json) == {"lab.newer"}
+    running = start()
+    assert set(running.get("/api/functions").json) == {"lab.newer"}
+    listed = kubernetes.listed
+    wait_for(lambda: kubernetes.listed > listed + 2, "more lists")
+    assert running.log().count("The SAM2Tracker lab/broken is not shown") == 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import pytest
 from aiohttp import web
@@ -16,7 +18,7 @@ from tests.cvat_standin.waiting import wait_for
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.doors import Cut, Seen, Server, track
 from tests.integration.gateway.kubernetes import Kubernetes, tracker
-from tests.integration.gateway.process import KEY, Gateway
+from tests.integration.gateway.process import KEY, OF_ONE_WAITING, OF_THE_PROCESS, Gateway
 
 BODY = os.urandom(5 * 2**20)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -200,6 +202,34 @@ def test_who_finds_no_room_is_told(kubernetes: Kubernetes, agent: Server, name: 
             go.set()
             assert [each.result(20).status for each in (first, second)] == [200, 200]
     assert gateway.metric('sam2_gateway_call_seconds_count{result="busy"}') == 1
+
+
+def test_who_waits_for_room_takes_next_to_none(agent: Server, name: str, start: Start) -> None:
+    go, waiting = threading.Event(), 48
+
+    async def slow(seen: Seen) -> web.StreamResponse:
+        await asyncio.to_thread(go.wait, 60)
+        return await track(seen)
+
+    agent.answer = slow
+    gateway = start(MAX_CALLS_PER_TRACKER="1")
+    before = gateway.memory()
+    assert before < OF_THE_PROCESS
+    head = f"POST /api/function_invocations HTTP/1.1\r\nHost: x\r\nx-nuclio-function-name: {name}\r\n"
+    call = f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(gateway.invoke, name, b"{}")
+        wait_for(lambda: agent.seen, "the first call")
+        for _ in range(waiting):
+            caller = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
+            caller.settimeout(0.2)
+            with suppress(TimeoutError):  # the gateway reads no more of it
+                caller.sendall(call)
+        wait_for(lambda: gateway.metric("sam2_gateway_calls_waiting") == waiting, "all to wait")
+        grown = gateway.memory() - before
+        go.set()
+        assert first.result(20).status == 200
+    assert grown < waiting * OF_ONE_WAITING
 
 
 def test_who_waits_for_room_in_vain_is_told(agent: Server, name: str, start: Start) -> None:
