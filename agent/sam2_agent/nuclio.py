@@ -18,20 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, SecretStr
 
-from sam2_agent import VERSION, settings
+from sam2_agent import settings
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.images import decode
-from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_records import RedisRecords
+from sam2_agent.adapters.uncounted import Uncounted
 from sam2_agent.answers import serverless
 from sam2_agent.core import calls
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.starvation import Starvation
-from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import InvalidSettings, RequestRefused, Unavailable
 from sam2_agent.settings import Settings
@@ -47,7 +46,6 @@ class Function:
     """Answers calls, one at a time, in an event loop of its own."""
 
     def __init__(self, tracker: Tracker, records: RedisRecords, shape_types: frozenset[ShapeType]) -> None:
-        clock = BootClock()
         self._loop = asyncio.new_event_loop()
         self._records = records
         self._starvation = Starvation()
@@ -55,8 +53,8 @@ class Function:
             tracker=tracker,
             compute=_here,
             records=records,
-            clock=clock,
-            events=Metrics(Status(VERSION, clock, peers=("Redis",))),
+            clock=BootClock(),
+            events=Uncounted(),
             rng=random.SystemRandom(),
             decode=_decode,
             shape_types=shape_types,

@@ -50,8 +50,7 @@ class Counts:
 
     def damaged(self, kind: Kind | str) -> None: ...
 
-    def lost(self) -> None:
-        """A call was refused."""
+    def lost(self) -> None: ...
 
     def memories_dropped(self, steps: int) -> None:
         self.dropped += steps
