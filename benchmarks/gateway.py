@@ -29,7 +29,7 @@ from tests.ports import free_port
 SIZES = (2_000, 300_000, 3_000_000)
 CALLS = 100
 LARGE = 50 * 2**20
-STREAMS = 4
+STREAMS, ROUNDS = 4, 4
 
 _AGENT = """
 import sys
@@ -50,9 +50,9 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print
 def main() -> None:
     """Measure and print."""
     with standing() as (running, port):
+        ways = {"agent": port, "gateway": running.port}
         for size in SIZES:
             body = os.urandom(size)
-            ways = {"agent": port, "gateway": running.port}
             took: dict[str, list[float]] = {way: [] for way in ways}
             before = cpu_seconds(running)
             for _ in range(CALLS):
@@ -64,16 +64,20 @@ def main() -> None:
                 f"{size:>9,} bytes: {alone:6.2f} ms without, {by_gateway:6.2f} ms with the gateway "
                 f"(+{by_gateway - alone:.2f} ms, {by_gateway / alone:.1f} times; {cpu * 1000:.1f} ms of CPU)"
             )
-        body = os.urandom(LARGE)
-        for way, each in {"without": port, "with": running.port}.items():
+        large = os.urandom(LARGE)
+
+        def stream(to: int) -> None:
             with ThreadPoolExecutor(STREAMS) as pool:
-                seconds = timed(
-                    lambda each=each, pool=pool: list(  # type: ignore[misc]
-                        pool.map(lambda _: call(each, port, body), range(2 * STREAMS))
-                    )
-                )
-            rate = 2 * STREAMS * LARGE / seconds / 1e6
-            print(f"{STREAMS} streams of 50 MiB {way} the gateway: {rate:.0f} MB/s")
+                list(pool.map(lambda _: call(to, port, large), range(STREAMS)))
+
+        took = {way: [] for way in ways}
+        for _ in range(ROUNDS):
+            for way, each in ways.items():
+                took[way].append(timed(lambda each=each: stream(each)))  # type: ignore[misc]
+        alone, by_gateway = (STREAMS * LARGE / median(took[way]) / 1e6 for way in ways)
+        print(
+            f"{STREAMS} streams of 50 MiB: {alone:.0f} MB/s without, {by_gateway:.0f} MB/s with the gateway"
+        )
         print(f"most memory of the gateway: {running.memory() / 2**20:.0f} MiB")
 
 
