@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_agent.core.ahead import WriteAhead
-from sam2_agent.core.footage import Shown
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Compute, Events, Records
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
+from sam2_agent.core.shown import Shown
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.core.tracks import Tracks
 

@@ -8,6 +8,7 @@ this process still has it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sam2_agent.core.behind import Aftermath, dump, dump_memories
 from sam2_agent.core.ports import Compute, Key, Publication, Records
@@ -26,7 +27,7 @@ class WriteAhead:
         self._compute = compute
         self._recent = recent
 
-    async def incomplete(self, standing: Sequence[Progress], token: str) -> list[Progress]:
+    async def incomplete(self, standing: Sequence[Progress[Any]], token: str) -> list[Progress[Any]]:
         """Let live anew what goes on from these answers; return the tracks whose newest memory is lost."""
         tracks = [(track, track.steps, track.steps.last) for track in standing]
         links = {
@@ -73,7 +74,7 @@ class WriteAhead:
         return set(lost) - memories.keys() - links.keys() - answers.keys()
 
 
-def _needed_after(steps: Steps, index: int) -> list[Key]:
+def _needed_after(steps: Steps[Any], index: int) -> list[Key]:
     """What is read by the step after this one, and by this one when it is called again."""
     needed = [Key(kind, steps.name(i)) for kind, i in records_read(index + 1)]
     return [*needed, Key("link", steps.name(index - 1))] if index else needed

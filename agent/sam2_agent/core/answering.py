@@ -42,7 +42,7 @@ class Answering:
     def __init__(
         self,
         *,
-        tracks: Tracks,
+        tracks: Tracks[tuple[int, int]],
         footage: Footage,
         frames: Frames,
         store: Store,

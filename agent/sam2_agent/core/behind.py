@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.progress import Progress
@@ -41,7 +41,7 @@ class Aftermath:
 class Keeping(Protocol):
     """Has what steps leave written."""
 
-    async def incomplete(self, standing: Sequence[Progress], token: str) -> list[Progress]:
+    async def incomplete(self, standing: Sequence[Progress[Any]], token: str) -> list[Progress[Any]]:
         """Return the tracks whose answer stands, but whose newest step has to be computed again.
 
         For without its memory nobody could go on from it.  May raise `Unavailable` or `LeaseLost`.
@@ -65,7 +65,7 @@ class WriteBehind:
         self._waiting: asyncio.Queue[Aftermath] = asyncio.Queue(maxsize=1)
         self._owed: deque[str] = deque(maxlen=OWED_AT_MOST)
 
-    async def incomplete(self, standing: Sequence[Progress], token: str) -> list[Progress]:  # noqa: ARG002
+    async def incomplete(self, standing: Sequence[Progress[Any]], token: str) -> list[Progress[Any]]:  # noqa: ARG002
         """None: a memory that is lost is computed again when it is read."""
         return []
 

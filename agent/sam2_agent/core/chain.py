@@ -142,6 +142,10 @@ class Chain:
             raise lost(self.where)
         return self.image
 
+    def picture_told(self, _index: int) -> str:
+        """Return what a call brings: one image."""
+        return "This image"
+
     def name(self, index: int) -> str:
         """Return the name of a step within reach."""
         try:

@@ -1,16 +1,13 @@
-"""Images, decoded and encoded once, whoever asks."""
+"""Frames of CVAT's tasks, fetched and encoded once, whoever asks."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2_agent.core.ports import Compute, Frames
-from sam2_agent.core.progress import Picture
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.tracking import Features, Tracker
 
@@ -39,7 +36,7 @@ class Footage:
             self._soon[1].cancel()
             self._soon = None
 
-    async def encoded(self, picture: Picture) -> Features:
+    async def encoded(self, picture: tuple[int, int]) -> Features:
         """Return the encoded frame; raises `RequestRefused` or `Unavailable`."""
         features = self._recent.features.get(picture)
         if features is None:
@@ -48,38 +45,8 @@ class Footage:
             self._recent.features.put(picture, features)
         return features
 
-    async def _image(self, picture: Picture) -> NDArray[np.uint8]:
+    async def _image(self, picture: tuple[int, int]) -> NDArray[np.uint8]:
         if self._soon and self._soon[0] == picture:
             (_, fetching), self._soon = self._soon, None
             return await fetching
-        if isinstance(picture, str):
-            raise TypeError("CVAT knows its images by task and frame number")
         return await self._frames.image(*picture)
-
-
-class Shown:
-    """Images that callers bring, as long as they are shown."""
-
-    def __init__(self, tracker: Tracker, compute: Compute, recent: Recent) -> None:
-        self._tracker = tracker
-        self._compute = compute
-        self._recent = recent
-        self._read: dict[str, Callable[[], NDArray[np.uint8]]] = {}
-
-    @contextmanager
-    def showing(self, picture: str, read: Callable[[], NDArray[np.uint8]]) -> Iterator[None]:
-        """Have an image at hand, which `read` decodes when it is needed; may raise `RequestRefused`."""
-        self._read[picture] = read
-        try:
-            yield
-        finally:
-            del self._read[picture]
-
-    async def encoded(self, picture: Picture) -> Features:
-        """Return the encoded image; raises `RequestRefused`."""
-        features = self._recent.features.get(picture)
-        if features is None:
-            read = self._read[str(picture)]
-            features = await self._compute(lambda: self._tracker.encode(read()))
-            self._recent.features.put(picture, features)
-        return features

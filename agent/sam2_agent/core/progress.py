@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeVar
 
 from sam2_agent.core.ports import Kind
 from sam2_agent.core.recent import Pointer
@@ -12,11 +13,13 @@ from sam2_agent.core.restore import memories_read, pointers_read
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered
 
-Picture: TypeAlias = tuple[int, int] | str
-"""Names an image: task and frame number, or the digest of an image that a caller brought."""
+P = TypeVar("P", bound=Hashable)
+P_co = TypeVar("P_co", bound=Hashable, covariant=True)
+P_contra = TypeVar("P_contra", bound=Hashable, contravariant=True)
+"""What names an image: task and frame number, or the digest of an image that a caller brought."""
 
 
-class Steps(Protocol):
+class Steps(Protocol[P_co]):
     """The steps of one track by index: 0 is the prompt's, k that of the k-th image tracked since."""
 
     @property
@@ -38,8 +41,11 @@ class Steps(Protocol):
     def prompt(self) -> Prompt:
         """Return what the model begins with; raises `RequestRefused` where there is no such thing."""
 
-    def picture(self, index: int) -> Picture:
+    def picture(self, index: int) -> P_co:
         """Return what the step reads; raises `RequestRefused` where nobody has it any more."""
+
+    def picture_told(self, index: int) -> str:
+        """Return how a sentence for the annotator calls it, at its beginning."""
 
     def name(self, index: int) -> str:
         """Return the name of the step's records; raises `RequestRefused` where nobody knows it any more."""
@@ -48,15 +54,15 @@ class Steps(Protocol):
         """Return the record, if there is one, by which somebody who has only the step's name goes on."""
 
 
-class Pictures(Protocol):
+class Pictures(Protocol[P_contra]):
     """The images that steps read."""
 
-    async def encoded(self, picture: Picture) -> Features:
+    async def encoded(self, picture: P_contra) -> Features:
         """Return the encoded image; raises `RequestRefused` or `Unavailable`."""
 
 
 @dataclass(eq=False, slots=True)
-class Progress:
+class Progress(Generic[P]):
     """What a request knows of one track's steps, each by its index.
 
     `pointers` and `memories` are the records found or computed; `damaged` the bytes of answers that cannot be
@@ -64,7 +70,7 @@ class Progress:
     in order, the newest last; `newest` is its answer, once there is one.
     """
 
-    steps: Steps
+    steps: Steps[P]
     pointers: dict[int, Pointer] = field(default_factory=dict)
     memories: dict[int, Memory] = field(default_factory=dict)
     damaged: dict[int, bytes] = field(default_factory=dict)
@@ -73,7 +79,7 @@ class Progress:
     newest: Answer | None = None
 
     @property
-    def next_picture(self) -> tuple[Picture, bool]:
+    def next_picture(self) -> tuple[P, bool]:
         """What the next step to compute reads, and whether it is the prompt's step."""
         return self.steps.picture(self.todo[0]), self.todo[0] == 0
 

@@ -55,7 +55,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Bounded caches by step name, and of encoded images by `progress.Picture`.
+    """Bounded caches by step name, and of encoded images by what names them (`progress.P`).
 
     Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32
     objects: 17 pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
@@ -64,6 +64,6 @@ class Recent:
 
     pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))
     memories: LRU[str, Memory] = field(default_factory=lambda: LRU(640))
+    features: LRU[Hashable, Features] = field(default_factory=lambda: LRU(4))
     answers: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))
     links: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))
-    features: LRU[tuple[int, int] | str, Features] = field(default_factory=lambda: LRU(4))

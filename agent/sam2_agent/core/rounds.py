@@ -7,10 +7,11 @@ afterwards is the answer, also where it is another's.  When memories are written
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic
 
 from sam2_agent.core.behind import Aftermath, Keeping
 from sam2_agent.core.ports import Compute, Events, Key, Publication, Records
-from sam2_agent.core.progress import Picture, Pictures, Progress, Steps
+from sam2_agent.core.progress import P, Pictures, Progress, Steps
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
 from sam2_agent.core.restore import records_read
@@ -23,7 +24,7 @@ MEMORIES_KEPT = MEMORY_FRAMES + 2
 """Memories of a track kept in Redis besides the prompt's: what is read while the last two are written."""
 
 
-class Rounds:
+class Rounds(Generic[P]):
     """Takes tracks one step on, all of them on the same frame."""
 
     def __init__(
@@ -31,7 +32,7 @@ class Rounds:
         *,
         tracker: Tracker,
         compute: Compute,
-        pictures: Pictures,
+        pictures: Pictures[P],
         store: Records,
         survivors: Survivors,
         keeping: Keeping,
@@ -47,12 +48,12 @@ class Rounds:
         self._recent = recent
         self._events = events
 
-    async def advance(self, tracks: Sequence[Progress], token: str) -> None:
+    async def advance(self, tracks: Sequence[Progress[P]], token: str) -> None:
         """Compute the next step of each of these tracks, which all read the same frame, and publish it."""
         picture, _ = tracks[0].next_picture
         features = await self._pictures.encoded(picture)
         for track in tracks:
-            _require_size(track, picture, features.size)
+            _require_size(track, features.size)
         computed = await self._compute(self._run, features, tracks)
         self._events.computed(len(tracks))
         aftermath = _aftermath(tracks, [memory for _, memory in computed])
@@ -62,7 +63,7 @@ class Rounds:
             self._take(track, answer, memory)
         await self._keeping.after(aftermath, more=any(track.todo for track in tracks))
 
-    def _run(self, features: Features, tracks: Sequence[Progress]) -> list[tuple[bytes, Memory]]:
+    def _run(self, features: Features, tracks: Sequence[Progress[P]]) -> list[tuple[bytes, Memory]]:
         """The model's part, apart from the event loop: the answer's record and the memory of each step."""
         if tracks[0].todo[0] == 0:
             outputs = self._tracker.prompt(features, [track.steps.prompt() for track in tracks])
@@ -70,7 +71,7 @@ class Rounds:
             outputs = self._tracker.step(features, [track.next_context() for track in tracks])
         return [self._result(track, output) for track, output in zip(tracks, outputs, strict=True)]
 
-    def _result(self, track: Progress, output: Output) -> tuple[bytes, Memory]:
+    def _result(self, track: Progress[P], output: Output) -> tuple[bytes, Memory]:
         remembered = output.remembered
         if remembered.memory is None:
             raise ValueError("a tracker's output has no memory")
@@ -82,7 +83,7 @@ class Rounds:
         return dump_answer(answer, track.next_name, self._tracker.fingerprint), remembered.memory
 
     async def _publish(
-        self, tracks: Sequence[Progress], records: Sequence[bytes], token: str
+        self, tracks: Sequence[Progress[P]], records: Sequence[bytes], token: str
     ) -> list[Answer]:
         """Publish the answers of the next steps and return those that stand."""
         standing: list[Answer | None] = [None] * len(tracks)
@@ -101,7 +102,7 @@ class Rounds:
                     raise ValueError("the agent cannot read an answer that it wrote")
         return [answer for answer in standing if answer is not None]
 
-    def _take(self, track: Progress, answer: Answer, memory: Memory) -> None:
+    def _take(self, track: Progress[P], answer: Answer, memory: Memory) -> None:
         """Make what was published known to later steps."""
         name = track.next_name
         for i in _out_of_reach(track):
@@ -115,7 +116,7 @@ class Rounds:
             track.newest = answer
 
 
-def _aftermath(tracks: Sequence[Progress], memories: Sequence[Memory]) -> Aftermath:
+def _aftermath(tracks: Sequence[Progress[P]], memories: Sequence[Memory]) -> Aftermath:
     """What the next step of each track leaves, once it is computed."""
     links = {
         track.next_name: link for track in tracks if (link := track.steps.link(track.todo[0])) is not None
@@ -133,13 +134,13 @@ def _aftermath(tracks: Sequence[Progress], memories: Sequence[Memory]) -> Afterm
     )
 
 
-def _used(steps: Steps, index: int, *, linked: bool) -> list[Key]:
+def _used(steps: Steps[P], index: int, *, linked: bool) -> list[Key]:
     """What step `index` (>= 1) reads, and the link that leads to it."""
     used = [Key(kind, steps.name(i)) for kind, i in records_read(index)]
     return [*used, Key("link", steps.name(index - 1))] if linked else used
 
 
-def _out_of_reach(track: Progress) -> list[int]:
+def _out_of_reach(track: Progress[P]) -> list[int]:
     """The steps whose memory nobody needs any more once the next one is taken.
 
     That is the one which it puts out of reach, and what was restored only to restore others.
@@ -148,11 +149,11 @@ def _out_of_reach(track: Progress) -> list[int]:
     return sorted({i for i in (last, *track.memories) if 0 < i <= last})
 
 
-def _require_size(track: Progress, picture: Picture, size: tuple[int, int]) -> None:
+def _require_size(track: Progress[P], size: tuple[int, int]) -> None:
     began = track.steps.size
     if size != began:
-        name = "This image" if isinstance(picture, str) else f"Frame {picture[1]}"
+        told = track.steps.picture_told(track.todo[0])
         raise RequestRefused(
-            f"{name} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
+            f"{told} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
             f"{began[0]}x{began[1]}; all frames of a track must have the same size."
         )

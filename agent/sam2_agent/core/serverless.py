@@ -16,11 +16,11 @@ from pydantic import JsonValue
 from sam2_agent.core import chain
 from sam2_agent.core.calls import Call, Continue, Start
 from sam2_agent.core.chain import Chain, Link
-from sam2_agent.core.footage import Shown
 from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer, load_answer
 from sam2_agent.core.shapes import ShapeType, read_prompt
+from sam2_agent.core.shown import Shown
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused, TrackLost
 
@@ -36,7 +36,7 @@ class Serverless:
     def __init__(
         self,
         *,
-        tracks: Tracks,
+        tracks: Tracks[str],
         shown: Shown,
         store: Records,
         recent: Recent,

@@ -209,6 +209,10 @@ class Steps:
         """Task and frame number of what the step reads."""
         return self.state.task, self.frame(index)
 
+    def picture_told(self, index: int) -> str:
+        """Return how the annotator knows it."""
+        return f"Frame {self.frame(index)}"
+
     def frame(self, index: int) -> int:
         """The task's frame number that the step reads."""
         if index == 0:

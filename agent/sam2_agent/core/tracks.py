@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Generic
 
 from sam2_agent.core.behind import Keeping
 from sam2_agent.core.ports import Clock, Compute, Events, Records
-from sam2_agent.core.progress import Pictures, Progress, Steps
+from sam2_agent.core.progress import P, Pictures, Progress, Steps
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer
 from sam2_agent.core.rounds import Rounds
@@ -26,7 +27,7 @@ from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import RequestRefused, TrackLost
 
 
-class Tracks:
+class Tracks(Generic[P]):
     """Answers for tracks; see the module.
 
     `patience` is how many seconds a request may spend on restoring tracks before it is refused; what was
@@ -38,7 +39,7 @@ class Tracks:
         *,
         tracker: Tracker,
         compute: Compute,
-        pictures: Pictures,
+        pictures: Pictures[P],
         store: Records,
         keeping: Keeping,
         recent: Recent,
@@ -64,7 +65,7 @@ class Tracks:
             events=events,
         )
 
-    async def reach(self, wanted: Sequence[Steps], token: str) -> list[Answer]:
+    async def reach(self, wanted: Sequence[Steps[P]], token: str) -> list[Answer]:
         """Return the answer of the newest step of each track; all newest steps read the same frame.
 
         Raises `RequestRefused`, `Unavailable` or `LeaseLost`; what was published until then stands.
@@ -87,7 +88,7 @@ class Tracks:
             await self._rounds.advance([track for track in late if track.next_picture == picture], token)
         return [answer for steps in wanted if (answer := tracks[steps.name(steps.last)].newest)]
 
-    async def _plan(self, tracks: Sequence[Progress], give_up_at: float) -> None:
+    async def _plan(self, tracks: Sequence[Progress[P]], give_up_at: float) -> None:
         """Set what to compute: the newest steps, and before them what they lack."""
         await self._survivors.find_read(tracks)
         for track in tracks:
