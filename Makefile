@@ -18,7 +18,7 @@ unexport KUBECONFIG
 
 STEP = @hack/step.sh
 
-.PHONY: help setup lint format generate lock test test-fast test-full demo bench bench-operator images cluster-up cluster-down
+.PHONY: help setup lint format generate lock test test-fast test-full demo demo-serverless bench bench-operator images cluster-up cluster-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ setup: ## install what the other targets need (apt packages, Python environment)
 
 demo: setup ## kubectl apply to a tracked video, with two kills: about 3 minutes once images are built
 	@python -m tests.demo
+
+demo-serverless: setup ## the same for a CVAT without agents: through the gateway
+	@python -m tests.demo serverless
 
 test: setup ## everything that CI checks: lint, unit, integration, control plane, a real cluster
 	@hack/test.sh

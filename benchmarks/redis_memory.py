@@ -31,7 +31,8 @@ from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
-from sam2_agent.loop import Agent, World
+from sam2_agent.loop import Agent
+from sam2_agent.world import QueueWorld
 from tests.cvat_standin.shapes import Shape
 from tests.integration.agent.redis_faults.line import Line
 from tests.redis_server import RedisServer
@@ -106,7 +107,7 @@ async def _serving(server: RedisServer, line: Line) -> AsyncIterator[None]:
         memory_seconds=900,
         on_answer=lambda: status.answered("Redis"),
     )
-    world = World(
+    world = QueueWorld(
         tracker=SizedTracker(),
         compute=compute,
         queue=line,

@@ -47,7 +47,10 @@ class ToyTracker:
     def __init__(self, fingerprint: str = "toy") -> None:
         self.fingerprint = fingerprint
         self.steps = 0
+        self.sees = True
         self.encoded = 0
+        self.at_once = 0
+        """The most objects that one call was about."""
 
     def encode(self, image: NDArray[np.uint8]) -> ToyFeatures:
         self.encoded += 1
@@ -55,9 +58,11 @@ class ToyTracker:
         return ToyFeatures((width, height), hashlib.sha256(image.tobytes()).digest())
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[ToyOutput]:
+        self.at_once = max(self.at_once, len(prompts))
         return [self._output(features, 0, _prompt_bytes(prompt)) for prompt in prompts]
 
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
+        self.at_once = max(self.at_once, len(contexts))
         return [self._output(features, context.index, _context_bytes(context)) for context in contexts]
 
     def dump_memory(self, memory: Memory) -> bytes:
@@ -75,7 +80,7 @@ class ToyTracker:
         digest = hashlib.sha256(features.digest + read).digest()
         width, height = features.size
         mask = np.zeros((height, width), dtype=np.bool_)
-        if digest[0] > 16:  # else the object is lost on this frame
+        if digest[0] > 16 and self.sees:  # else the object is lost on this frame
             left, top = digest[1] % (width - 8), digest[2] % (height - 8)
             mask[top : top + 3 + digest[3] % 5, left : left + 3 + digest[4] % 5] = True
         pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / np.float32(7)

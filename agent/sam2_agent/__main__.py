@@ -12,23 +12,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sam2_agent import VERSION, settings
-from sam2_agent.adapters import health, logs
+from sam2_agent.adapters import health, http_door, logs
 from sam2_agent.adapters.call_threads import CallThreads
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
+from sam2_agent.adapters.images import decode
 from sam2_agent.adapters.metrics import Metrics
+from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.status import Status
+from sam2_agent.core.status import PEERS, Status
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import GaveUp, InvalidSettings
-from sam2_agent.loop import Agent, World
-from sam2_agent.settings import Settings
+from sam2_agent.loop import Agent
+from sam2_agent.reception import Reception
+from sam2_agent.settings import QueueSettings, ServerlessSettings
+from sam2_agent.world import QueueWorld, World
 
 log = logging.getLogger("sam2_agent")
 
@@ -59,9 +66,10 @@ def main() -> int:
     return 0
 
 
-async def _run(chosen: Settings) -> None:
+async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
     """Answer health, load the model, serve."""
-    status = Status(VERSION, BootClock())
+    serverless = isinstance(chosen, ServerlessSettings)
+    status = Status(VERSION, BootClock(), peers=("Redis",) if serverless else PEERS)
     metrics = Metrics(status)
     compute = ModelThread()
     stopping = asyncio.Event()
@@ -72,10 +80,11 @@ async def _run(chosen: Settings) -> None:
     try:
         async with health.serve(status, metrics.expose, chosen.http_port) as port:
             log.info(
-                "The agent starts", extra={"version": VERSION, "port": port, "agent_id": chosen.agent_id}
+                "The agent starts",
+                extra={"version": VERSION, "port": port, "interface": chosen.interface},
             )
             status.phase = "LoadingModel"
-            loading = asyncio.ensure_future(compute(_load_model, chosen))
+            loading = asyncio.ensure_future(compute(load_model, chosen))
             stopped = asyncio.ensure_future(stopping.wait())
             await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
@@ -84,8 +93,7 @@ async def _run(chosen: Settings) -> None:
             tracker = loading.result()
             status.fingerprint = tracker.fingerprint
             log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
-            async with _connected(chosen, status, metrics, tracker, compute=compute) as world:
-                agent = Agent(world, status, chosen.shape_types, Patience(lease=chosen.lease_seconds))
+            async with _agent(chosen, status, metrics, tracker, compute=compute) as agent:
                 for number in STOP_SIGNALS:
                     loop.add_signal_handler(number, agent.stop)
                 await agent.run()
@@ -96,10 +104,16 @@ async def _run(chosen: Settings) -> None:
 
 
 @asynccontextmanager
-async def _connected(
-    chosen: Settings, status: Status, metrics: Metrics, tracker: Tracker, *, compute: ModelThread
-) -> AsyncIterator[World]:
+async def _agent(
+    chosen: QueueSettings | ServerlessSettings,
+    status: Status,
+    metrics: Metrics,
+    tracker: Tracker,
+    *,
+    compute: ModelThread,
+) -> AsyncIterator[Agent | Reception]:
     """Wire the adapters."""
+    life = chosen.memory_ttl_seconds if isinstance(chosen, QueueSettings) else chosen.state_ttl_seconds
     store = RedisStore(
         connect(
             chosen.read_redis_url(), chosen.redis_ca_file, answer_seconds=_redis_seconds(chosen.lease_seconds)
@@ -107,10 +121,39 @@ async def _connected(
         prefix=chosen.key_prefix,
         holder=chosen.holder,
         state_seconds=chosen.state_ttl_seconds,
-        memory_seconds=chosen.memory_ttl_seconds,
+        memory_seconds=life,
         on_answer=lambda: status.answered("Redis"),
         on_dropped=metrics.memories_dropped,
+        memories_are_cache=isinstance(chosen, QueueSettings),
     )
+    world = World(
+        tracker=tracker,
+        compute=compute,
+        store=store,
+        clock=status.clock,
+        rng=random.SystemRandom(),
+        events=metrics,
+    )
+    patience = Patience(lease=chosen.lease_seconds)
+    try:
+        if isinstance(chosen, QueueSettings):
+            yield Agent(_with_cvat(chosen, status, world), status, chosen.shape_types, patience)
+        else:
+            agent = Reception(world, _decode, status, chosen.shape_types, patience)
+            async with http_door.serve(
+                agent.door, chosen.door_port, chosen.door_token_file, agent.fail
+            ) as port:
+                log.info("Calls are taken", extra={"port": port})
+                yield agent
+    finally:
+        await store.close()
+
+
+def _decode(image: bytes) -> NDArray[np.uint8]:
+    return decode(image, "The image")
+
+
+def _with_cvat(chosen: QueueSettings, status: Status, world: World) -> QueueWorld:
     client = CVATClient(
         str(chosen.cvat_url),
         credentials_dir=chosen.cvat_credentials_dir,
@@ -119,43 +162,21 @@ async def _connected(
         proxy_url=str(chosen.cvat_proxy_url) if chosen.cvat_proxy_url else None,
         on_answer=lambda: status.answered("CVAT"),
     )
-    try:
-        yield World(
-            tracker=tracker,
-            compute=compute,
-            queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
-            frames=CVATFrames(client),
-            store=store,
-            clock=status.clock,
-            rng=random.SystemRandom(),
-            events=metrics,
-        )
-    finally:
-        await store.close()
+    return QueueWorld(
+        tracker=world.tracker,
+        compute=world.compute,
+        store=world.store,
+        clock=world.clock,
+        rng=world.rng,
+        events=world.events,
+        queue=CVATQueue(client, chosen.function_id, chosen.agent_id),
+        frames=CVATFrames(client),
+    )
 
 
 def _redis_seconds(lease_seconds: float) -> float:
     """How long to wait for Redis: a call that hangs leaves time to renew the lease by another."""
     return min(10.0, max(1.0, lease_seconds / 3))
-
-
-def _load_model(chosen: Settings) -> Tracker:
-    """Load the model; importing torch takes seconds, so it happens here, while health is answered."""
-    # Idle threads of PyTorch spin by default; where cores are shared that slows a CPU down a hundredfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from sam2_agent.adapters.sam2_build import VolumeModel, build  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_device import choose_precision, open_device  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_hub import HubModel  # noqa: PLC0415
-    from sam2_agent.adapters.sam2_tracker import Sam2Tracker  # noqa: PLC0415
-
-    device = open_device(chosen.device)
-    if chosen.model_config_file and chosen.model_checkpoint:
-        source: VolumeModel | HubModel = VolumeModel(chosen.model_config_file, chosen.model_checkpoint)
-    else:
-        source = HubModel(
-            chosen.model_id or "", chosen.model_revision, chosen.read_model_token(), chosen.model_cache_dir
-        )
-    return Sam2Tracker(build(source, device), choose_precision(chosen.precision, device))
 
 
 def _first(group: BaseExceptionGroup[GaveUp]) -> GaveUp:

@@ -26,6 +26,10 @@ class InvalidShape(RequestRefused):
     """A shape cannot be tracked as it is."""
 
 
+class TrackLost(RequestRefused):
+    """What a track goes on from is gone, and nobody can compute it again."""
+
+
 class Unavailable(AgentError):
     """Something the agent needs does not answer now, or does not let it in.
 

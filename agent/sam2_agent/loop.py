@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from random import Random
 
 from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.answering import Answering
@@ -21,40 +19,25 @@ from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.footage import Footage
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.ports import Clock, Compute, Events, Frames, Queue, Store
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.requests import CATEGORIES, Category, Recorded
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serving import Serving
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Status
-from sam2_agent.core.tracking import Tracker
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import DamagedRecord, GaveUp, LeaseLost, Unavailable
+from sam2_agent.world import QueueWorld
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the agent is given: real in `__main__`, with virtual time and faults in a simulation."""
-
-    tracker: Tracker
-    compute: Compute
-    queue: Queue
-    frames: Frames
-    store: Store
-    clock: Clock
-    rng: Random
-    events: Events
 
 
 class Agent:
     """Serves one function's queue until told to stop; `shape_types` are those that the function declares."""
 
     def __init__(
-        self, world: World, status: Status, shape_types: frozenset[ShapeType], patience: Patience
+        self, world: QueueWorld, status: Status, shape_types: frozenset[ShapeType], patience: Patience
     ) -> None:
         self._world = world
         self._status = status
@@ -234,7 +217,7 @@ class Agent:
 
 
 def _answering(
-    world: World, behind: WriteBehind, shape_types: frozenset[ShapeType], patience: Patience
+    world: QueueWorld, behind: WriteBehind, shape_types: frozenset[ShapeType], patience: Patience
 ) -> Answering:
     recent = Recent()
     compute = SecondChance(world.compute, recent)
@@ -242,9 +225,9 @@ def _answering(
     tracks = Tracks(
         tracker=world.tracker,
         compute=compute,
-        footage=footage,
+        pictures=footage,
         store=world.store,
-        behind=behind,
+        keeping=behind,
         recent=recent,
         clock=world.clock,
         events=world.events,

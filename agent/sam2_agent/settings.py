@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -52,17 +52,13 @@ def _log_format() -> Literal["json", "text"]:
 
 
 class Settings(BaseSettings):
-    """Each field is the variable `SAM2_AGENT_` and its name in capitals; docs/agent.md lists them."""
+    """What every agent needs, and a function of Nuclio.
+
+    Each field is the variable `SAM2_AGENT_` and its name in capitals; docs/agent.md lists them.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    cvat_url: HttpUrl
-    cvat_organization: Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]*$")] = ""
-    cvat_credentials_dir: Folder
-    cvat_ca_file: ReadableFile | None = None
-    cvat_proxy_url: HttpUrl | None = None
-    function_id: Annotated[int, Field(ge=0)]
-    agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
     shape_types: Annotated[frozenset[ShapeType], NoDecode] = frozenset({"mask", "polygon", "rectangle"})
 
     model_id: str | None = None
@@ -79,13 +75,6 @@ class Settings(BaseSettings):
     redis_ca_file: ReadableFile | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[^{}\s]*\{[^{}\s]+\}[^{}\s]*$")]
     state_ttl_seconds: Annotated[int, Field(ge=60)] = 28_800
-    memory_ttl_seconds: Annotated[int, Field(ge=10)] = 900
-    holder: Annotated[str, Field(min_length=1, max_length=256, default_factory=_holder)]
-    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
-
-    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    termination_message_file: Path = Path("/dev/termination-log")
-    log_format: Annotated[Literal["json", "text"], Field(default_factory=_log_format)]
 
     @field_validator("shape_types", mode="before")
     @classmethod
@@ -94,10 +83,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.cvat_url.username or self.cvat_url.password:
-            raise ValueError(
-                "CVAT_URL holds credentials; put them into files (SAM2_AGENT_CVAT_CREDENTIALS_DIR)"
-            )
         if not self.shape_types:
             raise ValueError("SHAPE_TYPES names no shape type; use mask, polygon, rectangle")
         volume = (self.model_config_file, self.model_checkpoint)
@@ -120,18 +105,72 @@ class Settings(BaseSettings):
         return _read(self.model_token_file) if self.model_token_file else None
 
 
-def load(environment: Mapping[str, str]) -> Settings:
+class AgentSettings(Settings):
+    """What a process needs that stands by itself, and is one of many for whom only one may answer."""
+
+    holder: Annotated[str, Field(min_length=1, max_length=256, default_factory=_holder)]
+    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
+
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    termination_message_file: Path = Path("/dev/termination-log")
+    log_format: Annotated[Literal["json", "text"], Field(default_factory=_log_format)]
+
+
+class QueueSettings(AgentSettings):
+    """An agent that serves a function's queue in CVAT."""
+
+    interface: Literal["agent"] = "agent"
+    cvat_url: HttpUrl
+    cvat_organization: Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]*$")] = ""
+    cvat_credentials_dir: Folder
+    cvat_ca_file: ReadableFile | None = None
+    cvat_proxy_url: HttpUrl | None = None
+    function_id: Annotated[int, Field(ge=0)]
+    agent_id: Annotated[str, Field(pattern=r"^\w{1,64}$")]
+    memory_ttl_seconds: Annotated[int, Field(ge=10)] = 900
+
+    @model_validator(mode="after")
+    def _no_credentials_in_url(self) -> Self:
+        if self.cvat_url.username or self.cvat_url.password:
+            raise ValueError(
+                "CVAT_URL holds credentials; put them into files (SAM2_AGENT_CVAT_CREDENTIALS_DIR)"
+            )
+        return self
+
+
+class ServerlessSettings(AgentSettings):
+    """An agent that is called, as CVAT calls serverless functions."""
+
+    interface: Literal["serverless"]
+    door_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    door_token_file: ReadableFile | None = None
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(environment: Mapping[str, str]) -> QueueSettings | ServerlessSettings:
     """Read the settings; raises `InvalidSettings` with a sentence for each fault, and never with a value."""
-    known = {
-        field.validation_alias or (PREFIX + name.upper()) for name, field in Settings.model_fields.items()
-    }
+    serverless = environment.get(PREFIX + "INTERFACE") == "serverless"
+    kind: type[QueueSettings | ServerlessSettings] = ServerlessSettings if serverless else QueueSettings
+    require_known(kind, environment)
+    return build(kind)
+
+
+def require_known(kind: type[Settings], environment: Mapping[str, str]) -> None:
+    """Raise `InvalidSettings` where a variable looks like a setting and is none: somebody misspelt it."""
+    known = {field.validation_alias or (PREFIX + name.upper()) for name, field in kind.model_fields.items()}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise InvalidSettings(
             f"Unknown settings: {', '.join(unknown)}; correct their names (see docs/agent.md), or unset them."
         )
+
+
+def build(kind: type[S], **given: Any) -> S:
+    """Make settings from what is given and the environment; raises `InvalidSettings` as `load` does."""
     try:
-        return Settings()
+        return kind(**given)
     except ValidationError as error:
         faults = [
             f"{_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"

@@ -21,9 +21,12 @@ from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.metrics import OperatorMetrics
 from sam2_operator.driver import Driver
 from sam2_operator.errors import OperatorError
+from sam2_operator.gateway.process import serve
+from sam2_operator.gateway.settings import PREFIX as GATEWAY_PREFIX
+from sam2_operator.gateway.settings import GatewaySettings
 from sam2_operator.pace import Pace
 from sam2_operator.server import serving
-from sam2_operator.settings import Settings
+from sam2_operator.settings import PREFIX, Settings
 from sam2_operator.watches import Watches
 
 log = logging.getLogger("sam2_operator")
@@ -100,26 +103,35 @@ async def operate(settings: Settings) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the operator or a command of the chart's hooks; give the exit status."""
     options = _parser().parse_args(arguments)
+    serves_cvat = options.command == "gateway"
     try:
-        settings = Settings()
+        settings = GatewaySettings() if serves_cvat else Settings()
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(map(str, problem["loc"])).upper()
-            sys.stderr.write(f"SAM2_OPERATOR_{name}: {problem['msg']}\n" if name else f"{problem['msg']}\n")
+            prefix = GATEWAY_PREFIX if serves_cvat else PREFIX
+            sys.stderr.write(f"{prefix}{name}: {problem['msg']}\n" if name else f"{problem['msg']}\n")
         return EXIT_USAGE
     _log_to_stderr(settings)
     try:
-        if options.command == "crds":
-            return commands.apply_crds(wiring.connect(1), options.timeout)
-        if options.command == "trackers" and options.action == "release":
-            return commands.release_trackers(wiring.connect(1), settings.namespaces, SystemClock())
-        if options.command == "trackers":
-            return commands.delete_trackers(wiring.connect(1), settings.namespaces, options.timeout)
-        asyncio.run(operate(settings))
-        _leave_threads_behind()
+        return _run(options, settings)
     except OperatorError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence says it; a traceback would hide it
         return 1
+
+
+def _run(options: argparse.Namespace, settings: Settings | GatewaySettings) -> int:
+    if isinstance(settings, GatewaySettings):
+        asyncio.run(serve(settings))
+        return 0
+    if options.command == "crds":
+        return commands.apply_crds(wiring.connect(1), options.timeout)
+    if options.command == "trackers" and options.action == "release":
+        return commands.release_trackers(wiring.connect(1), settings.namespaces, SystemClock())
+    if options.command == "trackers":
+        return commands.delete_trackers(wiring.connect(1), settings.namespaces, options.timeout)
+    asyncio.run(operate(settings))
+    _leave_threads_behind()
     return 0
 
 
@@ -140,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sam2_operator", description=__doc__)
     subcommands = parser.add_subparsers(dest="command")
     subcommands.add_parser("run", help="reconcile SAM2Trackers (the default)")
+    subcommands.add_parser("gateway", help="let CVAT call serverless SAM2Trackers")
     crds = subcommands.add_parser("crds", help="the CustomResourceDefinition")
     crds.add_argument("action", choices=["apply"], help="apply it and wait until it is served")
     crds.add_argument("--timeout", type=float, default=60.0, help="seconds to wait")
@@ -153,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _log_to_stderr(settings: Settings) -> None:
+def _log_to_stderr(settings: Settings | GatewaySettings) -> None:
     handler = logging.StreamHandler()
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter())

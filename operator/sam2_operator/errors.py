@@ -128,6 +128,12 @@ class InvalidObjectError(KubernetesError):
     reason = "Refused"
 
 
+class GatewayKeyError(OperatorError):
+    """The key by which agents know the gateway cannot be read."""
+
+    reason = "NoGateway"
+
+
 class AgentUnreachableError(OperatorError):
     """The agent's status cannot be read."""
 

@@ -132,7 +132,7 @@ class Finalizer:
         return Problem("Deleting", f"The agent's pod {pod.name}{where} is still stopping.{advice}")
 
     def _delete_functions(self, tracker: Tracker, sources: Sources) -> Problem | None:
-        if not self.retirement.has_work(tracker):
+        if sources.cvat is None or not self.retirement.has_work(tracker):
             return None
         if isinstance(sources.cvat, Problem):
             return _undeleted(tracker, sources.cvat, reason=_NO_ACCESS)

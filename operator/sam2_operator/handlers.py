@@ -14,6 +14,7 @@ import kopf
 
 from sam2_operator.api import GROUP, PLURAL, VERSION
 from sam2_operator.core.naming import FIELD_MANAGER, INSTANCE_LABEL, MANAGED_BY_LABEL
+from sam2_operator.core.nuclio import is_serverless
 
 Wake = Callable[[str, str], None]
 
@@ -34,6 +35,19 @@ def registry(wake: Wake) -> kopf.OperatorRegistry:
     kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)(tracker_changed)
     ours = {MANAGED_BY_LABEL: FIELD_MANAGER}
     kopf.on.event("apps", "v1", "statefulsets", labels=ours, registry=handlers)(workload_changed)
+    return handlers
+
+
+def of_serverless_trackers(wake: Wake) -> kopf.OperatorRegistry:
+    """Give the handler of trackers that CVAT calls."""
+    handlers = kopf.OperatorRegistry()
+
+    async def tracker_changed(namespace: str, name: str, body: Mapping[str, Any], **_: Any) -> None:
+        if is_serverless(dict(body)):
+            wake(namespace, name)
+
+    kopf.on.login(registry=handlers)(kopf.login_via_client)
+    kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)(tracker_changed)
     return handlers
 
 

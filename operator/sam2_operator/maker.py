@@ -45,7 +45,7 @@ class FunctionMaker:
             CvatError: CVAT refused, and the intent is withdrawn; or nobody knows, and it stays.
         """
         now = self.status.clock.now()
-        with self.locks.held(f"{tracker.spec.cvat.url.rstrip('/')} {intent.name}"):
+        with self.locks.held(f"{tracker.spec.cvat.root} {intent.name}"):
             rivals = self.status.ledger.rivals(tracker)
             if any(each.registration.name == intent.name and each.is_in_flight(now) for each in rivals):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")

@@ -12,27 +12,36 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sam2_operator.api.tracker import FINALIZER, Tracker
-from sam2_operator.core import naming, pod_events
+from sam2_operator.core import naming
 from sam2_operator.core.applied import AppliedMemory
 from sam2_operator.core.conditions import (
     agent_finding,
     function_finding,
+    gateway_finding,
     ready_finding,
     state_finding,
     word,
 )
 from sam2_operator.core.explain import explain
-from sam2_operator.core.observed import Event, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.gateway import token_of
+from sam2_operator.core.observed import CvatAccess, Pod, Problem, StateAccess, Workload
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
 from sam2_operator.core.registration import is_right
 from sam2_operator.core.workload import restart_digest, serves
-from sam2_operator.errors import CvatError, InvalidObjectError, NamespaceTerminatingError, OperatorError
+from sam2_operator.errors import (
+    CvatError,
+    InvalidObjectError,
+    NamespaceTerminatingError,
+    OperatorError,
+)
+from sam2_operator.observer import Observer
 from sam2_operator.registrar import Registered, Registrar, desired, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sam2_operator.api.status import TrackerStatus
+    from sam2_operator.core.conditions import Finding
     from sam2_operator.core.placement import Defaults
     from sam2_operator.core.ports import Agents, Clock, Cvat, Kubernetes, StateStore
     from sam2_operator.finalizer import Finalizer
@@ -105,12 +114,7 @@ class Reconciler:
         if changed:
             children = self._observe(tracker)
         status = self._tidied(registered, sources, children.workload)
-        function = function_finding(
-            status.function_id,
-            registered.problem,
-            status.duplicate_function_ids,
-            wanted=is_right(status, tracker.spec.function.id, desired(tracker)),
-        )
+        function = _function_finding(tracker, status, registered.problem)
         state = state_finding(state_problem)
         suspended, pod = tracker.spec.suspend, children.workload.pod
         agent = agent_finding(refused or explain(children.workload), suspended=suspended)
@@ -122,47 +126,25 @@ class Reconciler:
 
     # Observe
 
+    @property
+    def _observer(self) -> Observer:
+        return Observer(self.kube, self.agents)
+
     def _observe(self, tracker: Tracker) -> Children:
-        namespace, name = tracker.metadata.namespace, tracker.metadata.name
-        agent = naming.agent_name(name)
-        stateful_set = self.kube.get("StatefulSet", namespace, agent)
-        pod = self.kube.pod(namespace, naming.pod_name(name))
-        report = self.agents.report(pod) if pod is not None and pod.running else None
-        events: tuple[Event, ...] = ()
-        if stateful_set is not None and not tracker.spec.suspend and pod_events.matter(pod, report):
-            events = self.kube.events(namespace, "Pod", naming.pod_name(name))
-            events += self.kube.events(namespace, "StatefulSet", agent) if pod is None else ()
-        return Children(
-            service_account=self.kube.get("ServiceAccount", namespace, agent),
-            network_policy=self.kube.get("NetworkPolicy", namespace, agent),
-            state_secret=self.kube.get("Secret", namespace, naming.state_secret_name(name)),
-            cache_claim=self.kube.get("PersistentVolumeClaim", namespace, naming.cache_claim_name(name)),
-            workload=Workload(stateful_set, pod, report, events),
-        )
+        with_door = tracker.is_serverless and self.defaults.gateway is not None
+        return self._observer.children(tracker, with_door=with_door)
 
     def _wishes(self, tracker: Tracker, sources: Sources, children: Children) -> Wishes:
         state = sources.state
         managed = isinstance(state, StateAccess) and state.managed_user is not None
+        door = token_of(self.defaults.gateway, tracker)
         return Wishes(
             function_id=tracker.status.function_id,
             state_url=state.url if managed and isinstance(state, StateAccess) else None,
             restart_digest=sources.restart_digest or restart_digest(children.workload.stateful_set),
             defaults=self.defaults,
-            shared_cache=self._cache_is_shared(tracker),
-        )
-
-    def _cache_is_shared(self, tracker: Tracker) -> bool:
-        """Whether two nodes can mount the tracker's volumes; asked only where it matters."""
-        if tracker.spec.agent.on_node_loss != "Replace":
-            return False
-        model, namespace = tracker.spec.model, tracker.metadata.namespace
-        names = [model.volume.claim_name] if model.volume is not None else []
-        if model.cache is not None and model.cache.persistent_volume_claim is not None:
-            names.append(model.cache.persistent_volume_claim.claim_name)
-        claims = [self.kube.get("PersistentVolumeClaim", namespace, name) for name in names]
-        shared = {"ReadWriteMany", "ReadOnlyMany"}
-        return all(
-            claim is not None and shared & set(claim["spec"].get("accessModes", [])) for claim in claims
+            shared_cache=self._observer.cache_is_shared(tracker),
+            door_token=door if isinstance(door, str) else None,
         )
 
     # Apply
@@ -171,6 +153,9 @@ class Reconciler:
         if isinstance(sources.cvat, Problem):
             return Registered(tracker, problem=sources.cvat)
         self.finalizer.access.note(tracker.metadata.uid, sources)
+        if sources.cvat is None:
+            door = token_of(self.defaults.gateway, tracker)
+            return Registered(tracker, problem=door if isinstance(door, Problem) else None)
         try:
             session = self.cvat.session(sources.cvat)
             registered = self.registrar.ensure(tracker, session)
@@ -246,6 +231,18 @@ class Reconciler:
             return status
         contested = status.function is not None and status.function.attempts > 1
         has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids
-        if not has_work or registered.problem is not None or isinstance(sources.cvat, Problem):
+        if not has_work or registered.problem is not None or not isinstance(sources.cvat, CvatAccess):
             return status
         return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))
+
+
+def _function_finding(tracker: Tracker, status: TrackerStatus, problem: Problem | None) -> Finding:
+    if tracker.is_serverless:
+        name = naming.gateway_function(tracker.metadata.namespace, tracker.metadata.name)
+        return gateway_finding(name, problem)
+    return function_finding(
+        status.function_id,
+        problem,
+        status.duplicate_function_ids,
+        wanted=is_right(status, tracker.spec.function.id, desired(tracker)),
+    )

@@ -149,7 +149,7 @@ class Registrar:
     def _adopt(self, tracker: Tracker, decision: Adopt) -> Tracker:
         """Write down whose function it is; of two trackers that were given one function, one is first."""
         function_id = decision.status.function_id
-        with self.locks.held(f"{tracker.spec.cvat.url.rstrip('/')} {function_id}"):
+        with self.locks.held(f"{tracker.spec.cvat.root} {function_id}"):
             if function_id in self.ledger.claimed(tracker):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             log.info("%s: %s", tracker.key, decision.why)

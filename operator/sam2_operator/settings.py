@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         default=True, description="Make each tracker a user of that Redis, limited to its keys."
     )
 
+    door_key_file: Path | None = Field(
+        None, description="File with the key by which agents know the gateway; without one there is none."
+    )
+    gateway_labels: Names = Field((), description="Labels of the gateway's pods, as name=value.")
+
     interval_seconds: float = Field(
         60, gt=0, le=3600, description="A tracker is reconciled at least this often."
     )
@@ -69,7 +74,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(8, ge=1, le=64, description="How many trackers are reconciled at the same time.")
 
-    @field_validator("namespaces", "agent_image_pull_secrets", mode="before")
+    @field_validator("namespaces", "agent_image_pull_secrets", "gateway_labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -80,6 +85,14 @@ class Settings(BaseSettings):
     def _one_url(self) -> Self:
         if self.redis_url is not None and self.redis_url_file is not None:
             raise ValueError(f"give {PREFIX}REDIS_URL or {PREFIX}REDIS_URL_FILE, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_gateway(self) -> Self:
+        if bool(self.gateway_labels) != (self.door_key_file is not None):
+            raise ValueError(f"give {PREFIX}DOOR_KEY_FILE and {PREFIX}GATEWAY_LABELS together")
+        if any(not all(label.partition("=")) for label in self.gateway_labels):
+            raise ValueError(f"{PREFIX}GATEWAY_LABELS must be name=value, comma separated")
         return self
 
     @model_validator(mode="after")

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Sources:
     """Access to CVAT and Redis, or why there is none."""
 
-    cvat: CvatAccess | Problem
+    cvat: CvatAccess | Problem | None
+    """None for a serverless tracker, which needs none."""
     state: StateAccess | Problem
 
     @property
@@ -43,7 +44,8 @@ class Sources:
         """
         if isinstance(self.cvat, Problem) or isinstance(self.state, Problem):
             return None
-        parts = (self.cvat.ca_pem or "", self.state.url, self.state.ca_pem or "")
+        cvat_ca = self.cvat.ca_pem if self.cvat is not None else None
+        parts = (cvat_ca or "", self.state.url, self.state.ca_pem or "")
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -91,7 +93,7 @@ class SourceReader:
             KubernetesError: the API server does not answer.
         """
         try:
-            cvat: CvatAccess | Problem = self._cvat(tracker)
+            cvat: CvatAccess | Problem | None = self._cvat(tracker)
         except MissingError as error:
             cvat = error.problem
         try:
@@ -100,8 +102,10 @@ class SourceReader:
             state = error.problem
         return Sources(cvat, state)
 
-    def _cvat(self, tracker: Tracker) -> CvatAccess:
+    def _cvat(self, tracker: Tracker) -> CvatAccess | None:
         spec, namespace = tracker.spec.cvat, tracker.metadata.namespace
+        if spec.credentials_secret_ref is None:
+            return None
         name = spec.credentials_secret_ref.name
         data = self.secrets.secret(namespace, name)
         if data is None:
@@ -113,7 +117,7 @@ class SourceReader:
                 )
             )
         return CvatAccess(
-            url=spec.url.rstrip("/"),
+            url=spec.root,
             organization=spec.organization,
             credentials=_credentials(name, data),
             ca_pem=self._bundle(namespace, spec.ca_bundle, "spec.cvat.caBundle"),

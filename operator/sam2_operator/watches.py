@@ -44,6 +44,8 @@ class Watches:
     silence: float
     """Seconds without any event after which a watch is renewed."""
     random: random.Random
+    registry: Callable[[handlers.Wake], kopf.OperatorRegistry] = handlers.registry
+    """Gives the handlers of what is watched."""
     problem: str | None = None
     """Why the operator may not be told of changes."""
     _failure: str = ""
@@ -101,7 +103,7 @@ class Watches:
             timers.append(self._loop.call_later(_MOST_SECONDS, self._ends.set))
         try:
             await kopf.operator(
-                registry=handlers.registry(self.wake),
+                registry=self.registry(self.wake),
                 settings=handlers.settings(self.silence),
                 standalone=True,
                 clusterwide=watched == [""],
@@ -139,14 +141,11 @@ class Watches:
 
 
 def _why(error: Exception) -> str:
-    """Say why there are no watches, in words that tell what to do."""
+    """Say why there are no watches, in words that tell what to do: the gateway has such watches, too."""
     if isinstance(error, KubernetesError):
         return str(error)
     if isinstance(error, kopf.LoginError):
-        return "The API server does not know the operator (401): its token has expired."
+        return "The API server does not know this account (401): its token has expired."
     why = str(getattr(error, "message", "") or str(error) or type(error).__name__).rstrip(".")
-    return (
-        f"{why}. Give the operator the rights listed in docs/operator.md."
-        if "forbidden" in why
-        else f"{why}."
-    )
+    advice = " Give this account the rights listed in docs/operator.md." if "forbidden" in why else ""
+    return f"{why}.{advice}"

@@ -12,11 +12,13 @@ import kubernetes
 from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
+from sam2_operator.adapters.key_file import LEAST_OF_DOOR_KEY, read_key
 from sam2_operator.adapters.kube.answers import NotFoundError
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
 from sam2_operator.claims import Claims
+from sam2_operator.core.gateway import Gateway
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.placement import Defaults
 from sam2_operator.errors import KubernetesError, StateStoreError
@@ -126,7 +128,10 @@ def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:
             retirement=Retirement(world.clock, Claims(world.kube, ledger)),
         ),
         defaults=Defaults(
-            settings.agent_image, settings.agent_image_pull_policy, settings.agent_image_pull_secrets
+            settings.agent_image,
+            settings.agent_image_pull_policy,
+            settings.agent_image_pull_secrets,
+            _gateway(settings),
         ),
         reporter=reporter,
     )
@@ -142,6 +147,14 @@ def _administrator(settings: Settings) -> Administrator | None:
         ca_pem=lambda: _content(settings.redis_ca_file),
         manages_users=settings.redis_manage_users,
     )
+
+
+def _gateway(settings: Settings) -> Gateway | None:
+    path = settings.door_key_file
+    if path is None:
+        return None
+    labels = dict(each.split("=", 1) for each in settings.gateway_labels)
+    return Gateway(settings.namespace, labels, lambda: read_key(path, LEAST_OF_DOOR_KEY))
 
 
 def _content(path: Path | None) -> str | None:

@@ -38,7 +38,7 @@ def test_only_pods_that_call_the_api_server_get_a_token(rendered: Rendered) -> N
 
 
 def test_no_secret_reaches_the_environment_or_the_arguments(rendered: Rendered) -> None:
-    [*passwords] = [each["data"]["password"] for each in rendered.of_kind("Secret")]
+    passwords = [value for each in rendered.of_kind("Secret") for value in each["data"].values()]
     for pod in rendered.pods().values():
         text = json.dumps(pod)
         assert not any(password in text for password in passwords)

@@ -14,12 +14,11 @@ import pytest
 
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
-from sam2_operator.settings import Settings
 from tests.cluster.fixtures import RunningControlPlane, control_plane
 from tests.controlplane import account
 from tests.controlplane.agents import SpeakingAgent, start_agent
 from tests.controlplane.harness import Namespace, Operator
-from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, redis_with_users
+from tests.controlplane.surroundings import ADMIN_PASSWORD, apply_crd, installed, redis_with_users
 from tests.cvat_standin.fixtures import cvat
 from tests.samples import FULL, todays_seed
 
@@ -70,7 +69,9 @@ def api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
 @pytest.fixture(scope="session")
 def operators_api(cluster: RunningControlPlane) -> Iterator[KubeApi]:
     """The API server as the operator's account sees it; in the end, nothing was refused to it."""
-    operators = account.make(cluster, "operator-account")
+    operators = account.make(
+        cluster, "operator-account", "--set=gateway.enabled=true,gateway.requireSecret=true"
+    )
     connected = operators.connected()
     yield connected
     connected.client.rest_client.pool_manager.clear()
@@ -106,8 +107,8 @@ def store(acl_redis: RedisServer) -> Iterator[RedisStateStore]:
 
 
 @pytest.fixture
-def operator(operators_api: KubeApi, store: RedisStateStore) -> Iterator[Operator]:
-    running = Operator.start(Settings(agent_image="sam2-tracker-agent:test"), operators_api, store)
+def operator(operators_api: KubeApi, store: RedisStateStore, tmp_path: Path) -> Iterator[Operator]:
+    running = Operator.start(installed(tmp_path), operators_api, store)
     yield running
     running.world.cvat.close()
 

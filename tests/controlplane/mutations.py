@@ -114,7 +114,7 @@ def spec_with(schema: Json, path: str, value: Json) -> dict[str, Json]:
     """Give a spec in which the field has the value, and all around it is as it must be."""
     steps = re.findall(r"[^.\[{]+|\[\]|\{\}", path)
     alone = value is _ABSENT and path in _TOGETHER
-    context = {} if alone else _entry(_CONTEXTS, path) or {}
+    context = {} if alone else _entry(_CONTEXTS, f"{path}={value}") or _entry(_CONTEXTS, path) or {}
     spec: dict[str, Json] = _merged(_placed(schema, "", steps, value), context)
     return spec
 
@@ -154,6 +154,7 @@ _REQUIREMENT = {"key": "one", "operator": "In", "values": ["1"]}
 _ON_A_VOLUME = {
     "model": {"id": None, "config": "one.yaml", "checkpoint": "one.pt", "volume": {"claimName": "one"}}
 }
+_SERVERLESS = {"interface": "Serverless", "url": None, "credentialsSecretRef": None}
 _CLAIMS = [{"name": name, "resourceClaimName": name} for name in ("one", "two")]
 
 _VALUES: dict[str, tuple[Json, Json]] = {
@@ -199,11 +200,13 @@ _INSTEAD_OF: dict[str, tuple[str, ...]] = {
     r"valueFrom\.configMapKeyRef": ("secretKeyRef",),
     r"resourceClaims\[\]\.resourceClaimTemplateName": ("resourceClaimName",),
     r"model\.(volume|config|checkpoint)": ("id",),
+    r"cvat\.interface": ("credentialsSecretRef",),
 }
 """Fields that exclude others."""
 
 _WITHOUT: dict[str, Json] = {
     r"model\.id": _ON_A_VOLUME["model"],
+    r"cvat\.(url|credentialsSecretRef)": _SERVERLESS,
     r"caBundle\.configMapKeyRef": {"secretKeyRef": _KEY},
     r"cache\.ephemeral": {"persistentVolumeClaim": {"claimName": "one"}},
     r"valueFrom\.secretKeyRef": {"configMapKeyRef": _KEY},
@@ -220,6 +223,7 @@ _KEYS: dict[str, str] = {r"resources\.(limits|requests)": "cpu"}
 """Keys of maps that cannot be just any."""
 
 _CONTEXTS: dict[str, Json] = {
+    r"cvat\.interface=Serverless": {"cvat": _SERVERLESS},
     r"model\.(volume|config|checkpoint).*": _ON_A_VOLUME,
     r"state\.caBundle.*": {"state": {"url": "redis://<redis>/1"}},
     r"resources\.claims.*": {"agent": {"resourceClaims": _CLAIMS}},
@@ -227,4 +231,4 @@ _CONTEXTS: dict[str, Json] = {
         "model": {"cache": {"volumeClaimTemplate": {"storageClassName": "growing"}}}
     },
 }
-"""What a field needs elsewhere."""
+"""What a field needs elsewhere, always or with one value."""

@@ -21,14 +21,17 @@ KINDS = {
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Secret": "/api/v1/namespaces/{}/secrets",
+    "Service": "/api/v1/namespaces/{}/services",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
 _OURS = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
+_ADDRESSES = ("clusterIP", "clusterIPs")
 _METADATA = ("name", "labels", "annotations", "ownerReferences", "finalizers")
 _DERIVED = (
     (re.compile(r'("sam2\.dev/(?:applied|restart)": ")[0-9a-f]+'), r"\1<digest>"),
     (re.compile(r"(s2t-<uid>:)[0-9a-f]{64}@"), r"\1<password>@"),
     (re.compile(r'("SAM2_AGENT_FUNCTION_ID", "value": ")\d+'), r"\1<function>"),
+    (re.compile(r'("token": ")[0-9a-f]{64}'), r"\1<token>"),
     (re.compile(r"(s2t_<uid>_)\d+"), r"\1<function>"),
 )
 
@@ -72,6 +75,8 @@ def _told(live: dict[str, Any]) -> dict[str, Any]:
     if live.get("spec", {}).get("accessModes"):
         # Of a claim, its volume's name and state are not the operator's.
         kept["spec"] = {key: value for key, value in live["spec"].items() if key != "volumeName"}
+    if live.get("spec", {}).get("clusterIP"):
+        kept["spec"] = {key: value for key, value in live["spec"].items() if key not in _ADDRESSES}
     metadata = {key: live["metadata"][key] for key in _METADATA if live["metadata"].get(key)}
     if "annotations" in metadata:
         metadata["annotations"] = {

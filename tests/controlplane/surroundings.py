@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from sam2_operator.settings import Settings
 from tests.cvat_standin.client import wait_for
 from tests.redis_server import RedisServer
 
@@ -26,6 +27,18 @@ def apply_crd(kubectl: Kubectl) -> None:
         kubectl.apply(document)
     listed = ("get", "--raw", "/apis/sam2.dev/v1alpha1/sam2trackers")
     wait_for(lambda: kubectl.run(*listed).returncode == 0, "SAM2Trackers to be served")
+
+
+def installed(folder: Path) -> Settings:
+    """The settings of an operator that is installed with a gateway."""
+    key = folder / "door-key"
+    key.write_text("the-key-of-the-doors-of-all-agents")
+    return Settings(
+        agent_image="sam2-tracker-agent:test",
+        namespace="sam2-system",
+        door_key_file=key,
+        gateway_labels=("app.kubernetes.io/component=gateway",),
+    )
 
 
 @contextmanager

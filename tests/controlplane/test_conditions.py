@@ -107,7 +107,7 @@ def test_what_kubectl_get_shows(cvat: CVAT, namespace: Namespace, operator: Oper
     assert shown.splitlines()[0].split() == ["NAME", "FUNCTION", "READY", "AGENT", "MODEL", "AGE"]
     wide = namespace.kubectl("-n", namespace.name, "get", "s2t", "cars", "-o", "wide")
     header, row = wide.splitlines()
-    assert header.split()[6:] == ["REASON", "NODE", "RESTARTS", "MESSAGE"]
+    assert header.split()[6:] == ["REASON", "INTERFACE", "NODE", "RESTARTS", "MESSAGE"]
     for column, words in (
         ("REASON", "CredentialsMissing"),
         ("MESSAGE", "There is no Secret cvat in namespace"),

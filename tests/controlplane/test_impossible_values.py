@@ -18,7 +18,7 @@ import redis
 from pydantic import ValidationError
 
 from sam2_agent.errors import InvalidSettings
-from sam2_agent.settings import load
+from sam2_agent.settings import QueueSettings, load
 from sam2_operator.adapters.kube.api import APPLY
 from sam2_operator.api.schema import structural_schema
 from sam2_operator.api.spec import TrackerSpec
@@ -140,7 +140,8 @@ def refused_by_agent(stateful_set: dict[str, Any], folder: Path) -> str | None:
             patch.setenv(name, value)
         try:
             settings = load(environment)
-            urlsplit(str(settings.cvat_url)).port  # noqa: B018 - raises where it is none
+            if isinstance(settings, QueueSettings):
+                urlsplit(str(settings.cvat_url)).port  # noqa: B018 - raises where it is none
             redis.Redis.from_url(settings.read_redis_url()).close()
         except (InvalidSettings, ValueError) as error:
             return f"the agent refuses its settings: {error}"

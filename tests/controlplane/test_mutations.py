@@ -39,7 +39,9 @@ ASKED = os.environ.get("SAM2_MUTATIONS", "")
 SEED = todays_seed()
 SOME = 24
 FIXED = {
+    "cvat.interface",
     "cvat.url",
+    "cvat.credentialsSecretRef",
     "cvat.organization",
     "model.cache.volumeClaimTemplate.storageClassName",
     "model.cache.volumeClaimTemplate.accessMode",

@@ -43,6 +43,8 @@ SPEC: dict[str, Any] = {
     "cvat": {"caBundle": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}},
     "model": {"cache": {"volumeClaimTemplate": {"size": "1Gi"}}},
 }
+AGENTS_KINDS = [kind for kind in KINDS if kind != "Service"]
+"""Of trackers that CVAT does not call."""
 NAMES = {"Secret": "cars-state", "PersistentVolumeClaim": "cars-cache"}
 
 
@@ -77,7 +79,7 @@ class Patient:
             return False
         self.uid, self.function = live["metadata"]["uid"], live["status"]["functionID"]
         self.before, self.restart = self.now(), self.restarted_for()
-        return len(self.before) == len(KINDS)
+        return len(self.before) == len(AGENTS_KINDS)
 
     def restarted_for(self) -> str:
         """Give the digest of what the agent reads only when it starts."""
@@ -136,7 +138,7 @@ def other_authority(patient: Patient) -> None:
 
 
 DAMAGES: dict[str, Damage] = {
-    **{f"{kind} deleted": deleted(kind) for kind in KINDS},
+    **{f"{kind} deleted": deleted(kind) for kind in AGENTS_KINDS},
     "template edited": edited(
         "StatefulSet", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}
     ),

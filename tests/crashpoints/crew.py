@@ -28,8 +28,9 @@ PROGRESS_SECONDS = 20.0
 class Crew:
     """`jobs` stages, and what happens on them undisturbed."""
 
-    def __init__(self, jobs: int, command: str = "") -> None:
+    def __init__(self, jobs: int, command: str = "", kind: type[Stage] = Stage) -> None:
         self._jobs = jobs
+        self._kind = kind
         self._command = command
         self._stack = ExitStack()
         self._free: SimpleQueue[Stage] = SimpleQueue()
@@ -44,7 +45,7 @@ class Crew:
     def __enter__(self) -> Self:
         try:
             for _ in range(self._jobs):
-                self._free.put(self._stack.enter_context(stage()))
+                self._free.put(self._stack.enter_context(stage(self._kind)))
         except BaseException:
             self._stack.close()
             raise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,24 +49,44 @@ class Record:
     error: str | None = None
 
     def comparable(self) -> list[tuple[object, ...]]:
-        """Every answer object by object, without the tracks' random names."""
-        return [tuple(_objects(answer)) for answer in self.answers]
+        """Every answer object by object, without the tracks' random names.
+
+        A state that is nothing but a name is told by when it came first: the same call gives the same one.
+        """
+        names: dict[str, int] = {}
+        return [tuple(_objects(answer, names)) for answer in self.answers]
 
 
-def run(
-    annotator: Annotator, function: int, task: int, before: Callable[[int], None], record: Record
-) -> Record:
+class Ask(Protocol):
+    """Begins to track shapes on a frame, or goes on with states; may raise `RunError`."""
+
+    def __call__(
+        self, frame: int, *, shapes: Sequence[Mapping[str, Any]] = (), states: Sequence[str] = ()
+    ) -> dict[str, Any]: ...
+
+
+def at_queue(annotator: Annotator, function: int, task: int) -> Ask:
+    """Ask a function that an agent serves."""
+
+    def ask(
+        frame: int, *, shapes: Sequence[Mapping[str, Any]] = (), states: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        asked = {"type": "track", "states": states} if states else {"type": "init_tracking", "shapes": shapes}
+        return annotator.run(function, {"task": task, "frame": frame, **asked})
+
+    return ask
+
+
+def run(ask: Ask, before: Callable[[int], None], record: Record) -> Record:
     """Send the session's requests one after the other; `before` is called before each and after the last."""
     try:
         for number in range(LAST + 1):
             before(number)
             if number == 0:
-                asked: dict[str, Any] = {"type": "init_tracking", "frame": 0, "shapes": drawn_shapes()}
+                record.answers.append(ask(0, shapes=drawn_shapes()))
             else:
                 step = STEPS[number - 1]
-                states = record.answers[step.after]["states"]
-                asked = {"type": "track", "frame": step.frame, "states": states}
-            record.answers.append(annotator.run(function, {"task": task, **asked}))
+                record.answers.append(ask(step.frame, states=record.answers[step.after]["states"]))
         before(LAST + 1)
     except RunError as error:
         record.error = f"request {len(record.answers)}: {error}"
@@ -106,8 +126,9 @@ def _disk(frame: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _objects(answer: dict[str, Any]) -> Iterator[str]:
+def _objects(answer: dict[str, Any], names: dict[str, int]) -> Iterator[str]:
     states: Sequence[str] = answer["states"]
     shapes: Sequence[object] = answer.get("shapes") or [None] * len(states)
     for state, shape in zip(states, shapes, strict=True):
-        yield json.dumps([_NONCE.sub(r'\1*"', state), shape], sort_keys=True)
+        told = _NONCE.sub(r'\1*"', state) if "{" in state else names.setdefault(state, len(names))
+        yield json.dumps([told, shape], sort_keys=True)

@@ -97,12 +97,15 @@ class Stage:
             visibility="public",
             supported_shape_types=["mask", "polygon", "rectangle"],
         )
-        scene = Scene(self, function)
+        scene = self._scene(function)
         try:
             yield scene
         finally:
             for agent in scene.agents:
                 agent.end()
+
+    def _scene(self, function: int) -> Scene:
+        return Scene(self, function)
 
 
 class Scene:
@@ -116,16 +119,14 @@ class Scene:
     def start_agent(self, holder: str, prepare: Callable[[Agent], None] = lambda _agent: None) -> Agent:
         """Start an agent; `prepare` may set a trap before it makes its first call."""
         stage = self._stage
-        wire = Wire(stage.loop, cvat_url=stage.cvat.url, redis_port=stage.redis.port, key_prefix=PREFIX)
+        wire, settings = self._wired()
         process = AgentProcess(
             stage.folder / f"{stage.played}-{len(self.agents)}",
             {
-                "CVAT_URL": wire.cvat_url,
-                "CVAT_CREDENTIALS_DIR": str(stage.folder / "credentials"),
-                "FUNCTION_ID": str(self.function),
                 "REDIS_URL": wire.redis_url,
                 "HOLDER": holder,
                 "LEASE_SECONDS": str(LEASE_SECONDS),
+                **settings,
             },
             threads=1,
         )
@@ -134,6 +135,16 @@ class Scene:
         prepare(agent)
         process.start()
         return agent
+
+    def _wired(self) -> tuple[Wire, dict[str, str]]:
+        """A wire for a new agent, and the settings by which the agent is on it."""
+        stage = self._stage
+        wire = Wire(stage.loop, cvat_url=stage.cvat.url, redis_port=stage.redis.port, key_prefix=PREFIX)
+        return wire, {
+            "CVAT_URL": wire.cvat_url,
+            "CVAT_CREDENTIALS_DIR": str(stage.folder / "credentials"),
+            "FUNCTION_ID": str(self.function),
+        }
 
     def annotator(self) -> Annotator:
         """Ann at her page."""
@@ -144,7 +155,8 @@ class Scene:
     def play(self, before: Callable[[int], None], record: session.Record) -> session.Record:
         """Let Ann go through the session."""
         with self.annotator() as annotator:
-            return session.run(annotator, self.function, self._stage.task, before, record)
+            ask = session.at_queue(annotator, self.function, self._stage.task)
+            return session.run(ask, before, record)
 
     def requests(self) -> list[RequestRecord]:
         """What CVAT has of the session's requests."""
@@ -169,7 +181,7 @@ class Scene:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def stage(kind: type[Stage] = Stage) -> Iterator[Stage]:
     """Set the stage in a temporary folder; nothing of it stays."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -183,4 +195,4 @@ def stage() -> Iterator[Stage]:
         (folder / "credentials").mkdir()
         (folder / "credentials" / "token").write_text(robot.token)
         task = cvat.add_task(session.pictures(), "ann", assignees=["robot"])
-        yield Stage(cvat, redis, loop, folder, ann, robot, task)
+        yield kind(cvat, redis, loop, folder, ann, robot, task)

@@ -2,6 +2,7 @@
 
     agent ──► wire ──► CVAT's stand-in      one HTTP request is one call
                   └──► Redis                one command is one call, also within a pipeline or script load
+    caller ─► wire ──► agent's door         one HTTP request is one call (of an agent that is called)
 
 Bytes pass unchanged.  A trap springs just before a call is forwarded, or when its answer is here and not yet
 given back.  It runs in the wire's loop, so nothing else passes before it is done.
@@ -78,10 +79,19 @@ class Loop:
 class Wire:
     """One agent's connections; `stage` names the request in hand, as whoever drives the session says."""
 
-    def __init__(self, loop: Loop, *, cvat_url: str, redis_port: int, key_prefix: str) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        cvat_url: str,
+        redis_port: int,
+        key_prefix: str,
+        door_port: int | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.stage = "start"
         self.trap: Trap | None = None
-        self.ledger = Ledger()
+        self.ledger = ledger or Ledger()
         self.calls: list[Call] = []
         self._loop = loop
         self._prefix = key_prefix
@@ -95,9 +105,12 @@ class Wire:
             loop.run(self._listen(self._http, cvat.hostname or "", cvat.port or 80)),
             loop.run(self._listen(self._redis, "127.0.0.1", redis_port)),
         ]
-        http_port, port = (server.sockets[0].getsockname()[1] for server in self._servers)
+        if door_port is not None:
+            self._servers.append(loop.run(self._listen(self._http, "127.0.0.1", door_port)))
+        http_port, port, *door = (server.sockets[0].getsockname()[1] for server in self._servers)
         self.cvat_url = f"http://127.0.0.1:{http_port}"
         self.redis_url = f"redis://127.0.0.1:{port}/0"
+        self.door_url = f"http://127.0.0.1:{door[0]}/" if door else None
 
     @property
     def at_rest(self) -> bool:

@@ -17,6 +17,8 @@ In a test::
             track = annotator.track(function_id, task, [Shape.mask(bitmap)], start=0, stop=9)
         cvat.count("POST /api/functions/{id}/run")      # from the request log
 
+What calls serverless functions, as a CVAT without agents does, is in `serverless`.
+
 By hand, or as a pod: `python -m tests.cvat_standin --host 0.0.0.0 --port 8080 [--seed-file seed.json]`
 (and `--tls-certificate`, `--tls-key`). It prints one line when it is ready, then one JSON line a call. The
 seed: `{"users": [{"username", "password", "token", "superuser"}], "organizations": [{"slug", "owner",

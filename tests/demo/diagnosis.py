@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tests.cluster.kubectl import Kubectl
+from tests.cvat_standin.page import RunError
+from tests.demo.errors import DemoError
 
 _LINES = 25
 
@@ -21,6 +26,18 @@ def diagnose(kubectl: Kubectl, namespace: str, what: str | None = None) -> str:
             said = kubectl.run(*ask, "logs", name, "--all-containers", f"--tail={_LINES}", *previous).stdout
             parts.append(_section(" ".join(["kubectl logs", name, *previous]), said))
     return "\n".join(part for part in parts if part)
+
+
+@contextmanager
+def explained(kubectl: Kubectl, namespace: str, tracker: str, work: str) -> Iterator[None]:
+    """Raise `DemoError` with what the cluster says where work with a tracker fails."""
+    try:
+        yield
+    except (RunError, AssertionError, TimeoutError) as error:
+        raise DemoError(
+            f"{work} failed: {error}\n{diagnose(kubectl, namespace, f'sam2tracker/{tracker}')}",
+            advice="the agent's log above names the cause",
+        ) from error
 
 
 def _is_ready(kubectl: Kubectl, namespace: str, pod: str) -> bool:

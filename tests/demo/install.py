@@ -51,13 +51,13 @@ def make_namespace(kubectl: Kubectl, name: str, *, pod_security: str = "restrict
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
-def install_chart(kubectl: Kubectl, images: Images) -> None:
-    """Install or upgrade the release, and wait until operator and Redis are ready."""
+def install_chart(kubectl: Kubectl, images: Images, *values: str) -> None:
+    """Install or upgrade the release with these options of Helm, and wait until all of it is ready."""
     make_namespace(kubectl, SYSTEM)
     try:
         helm(
             kubectl, "upgrade", "--install", RELEASE, str(_CHART), "--namespace", SYSTEM,
-            "--wait", "--timeout=5m", *images.chart_values(),
+            "--wait", "--timeout=5m", *images.chart_values(), *values,
         )  # fmt: skip
     except ClusterError as error:
         raise DemoError(
@@ -191,6 +191,16 @@ def wait_for(kubectl: Kubectl, what: str, *, seconds: int, condition: str = "Rea
 def function_id(kubectl: Kubectl, name: str = TRACKER) -> int:
     """The id of the tracker's function in CVAT."""
     return int(kubectl.get("--namespace", NAMESPACE, "sam2tracker", name)["status"]["functionID"])
+
+
+def agent_pod(kubectl: Kubectl, name: str = TRACKER) -> dict[str, Any]:
+    """The pod of the tracker's agent."""
+    return kubectl.get("--namespace", NAMESPACE, "pod", pod_name(name))
+
+
+def pod_name(name: str = TRACKER) -> str:
+    """How the pod of the tracker's agent is named."""
+    return f"{name}-agent-0"
 
 
 def has_crd(kubectl: Kubectl) -> bool:

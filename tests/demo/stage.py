@@ -1,25 +1,27 @@
-"""Everything in place for an annotator: what the demo and the end-to-end tests have in common."""
+"""Everything in place for an annotator of a CVAT with agents, for the demo and the end-to-end tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.progress import step
-from tests.cvat_standin.annotator import Annotator, RunError, TrackedFrame
+from tests.cvat_standin.annotator import Annotator
 from tests.cvat_standin.client import CVAT
+from tests.cvat_standin.shapes import Shape
 from tests.demo import install
-from tests.demo.chaos import PodDeletion, ProcessKill, remove_chaos
+from tests.demo.chaos import PodDeletion, ProcessKill
 from tests.demo.clips import Clip
-from tests.demo.diagnosis import diagnose
-from tests.demo.errors import DemoError
+from tests.demo.diagnosis import explained
+from tests.demo.holds import StalledDownload
 from tests.demo.images import Images
 from tests.demo.install import NAMESPACE, ORGANIZATION, TRACKER, Account
+from tests.demo.installed import installed
 from tests.demo.portforward import port_forward
-from tests.demo.session import Interruption, Session, annotate
-from tests.demo.target import keep
+from tests.demo.privileged import AgentSignals
+from tests.demo.session import Frames, Interruption, OnFrame, Session, annotate
 
 _AGENT, _ANNOTATOR = "agent", "annotator"
 """The accounts in CVAT."""
@@ -44,7 +46,7 @@ class Stage:
         kill_at: int | None = None,
         delete_at: int | None = None,
         interruptions: Mapping[int, Interruption] | None = None,
-        on_frame: Callable[[TrackedFrame], None] = lambda _frame: None,
+        on_frame: OnFrame = lambda _frame: None,
     ) -> Session:
         """Let the annotator work on a new task of the clip; a SIGKILL, a deleted pod come at those frames.
 
@@ -53,22 +55,22 @@ class Stage:
         Raises `DemoError` with what the cluster says when an answer does not come.
         """
         task_id = self.cvat.add_task(clip.jpegs, _ANNOTATOR, name=clip.name, organization=ORGANIZATION)
-        kubectl, image = self.kubectl, self.images.operator
         planned: dict[int, Interruption] = dict(interruptions or {})
         if kill_at is not None:
-            planned[kill_at] = ProcessKill(kubectl, self.cvat, self.function_id, image)
+            signals = AgentSignals(self.kubectl, self.images.operator, TRACKER)
+            planned[kill_at] = ProcessKill(self._hold(), signals)
         if delete_at is not None:
-            planned[delete_at] = PodDeletion(kubectl, self.cvat, self.function_id)
-        try:
-            return annotate(
-                clip, self.annotator, self.function_id, task_id, interruptions=planned, on_frame=on_frame
-            )
-        except (RunError, AssertionError, TimeoutError) as error:
-            raise DemoError(
-                f"the annotator's work on the {clip.name} clip failed: {error}\n"
-                f"{diagnose(kubectl, NAMESPACE, f'sam2tracker/{TRACKER}')}",
-                advice="the agent's log above names the cause",
-            ) from error
+            planned[delete_at] = PodDeletion(self._hold(), self.kubectl)
+
+        def track(shapes: Sequence[Shape], *, start: int, stop: int, on_frame: OnFrame) -> Frames:
+            page, function = self.annotator, self.function_id
+            return page.track(function, task_id, shapes, start=start, stop=stop, on_frame=on_frame).frames
+
+        with explained(self.kubectl, NAMESPACE, TRACKER, f"the annotator's work on the {clip.name} clip"):
+            return annotate(clip, track, interruptions=planned, on_frame=on_frame)
+
+    def _hold(self) -> StalledDownload:
+        return StalledDownload(self.cvat, self.function_id)
 
     def functions(self) -> int:
         """How many functions CVAT has."""
@@ -87,18 +89,9 @@ def staged(kubectl: Kubectl, images: Images, *, storage_class: str | None = None
 
     The model lies on a volume of that class: where none is named, of the cluster's default one.
     """
-    if install.is_present(kubectl):
-        with step("remove what an earlier run left"):
-            _remove(kubectl, crd=False)
-    install.require_no_trackers(kubectl)
-    had_crd = install.has_crd(kubectl)
-    try:
-        with step("helm install: operator and Redis"):
-            install.install_chart(kubectl, images)
-        with step("CVAT's stand-in as a pod, the small model on a volume"):
-            install.make_namespace(kubectl, NAMESPACE)
+    with installed(kubectl, images, storage_class=storage_class):
+        with step("CVAT's stand-in as a pod"):
             install.start_standin(kubectl, images)
-            install.put_model(kubectl, images, storage_class=storage_class)
         with (
             port_forward(kubectl, NAMESPACE, install.CVAT, install.CVAT_PORT) as url,
             closing(CVAT(url)) as cvat,
@@ -116,13 +109,3 @@ def staged(kubectl: Kubectl, images: Images, *, storage_class: str | None = None
             )
             with page:
                 yield Stage(kubectl, images, cvat, page, install.function_id(kubectl))
-    finally:
-        if not keep():
-            with step("remove the tracker and its function, the chart, the namespaces"):
-                _remove(kubectl, crd=not had_crd)
-
-
-def _remove(kubectl: Kubectl, *, crd: bool) -> None:
-    remove_chaos(kubectl, wait=False)
-    install.remove(kubectl, crd=crd)
-    remove_chaos(kubectl)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from tests.cvat_standin.annotator import Shape, Track, TrackedFrame
+from tests.cvat_standin.annotator import Shape, TrackedFrame
 from tests.demo.clips import Clip, synthetic
 from tests.demo.encode import write_gif, write_mp4
 from tests.demo.film import film
@@ -40,11 +40,11 @@ def session(clip: Clip) -> Session:
     return Session(clip, tracks, (Outage("SIGKILL", "SIGKILL in a request", 2, 3.4),))
 
 
-def track(clip: Clip, masks: np.ndarray, start: int, targets: list[int]) -> Track:
+def track(clip: Clip, masks: np.ndarray, start: int, targets: list[int]) -> tuple[TrackedFrame, ...]:
     def shapes(frame: int) -> tuple[Shape, ...]:
         return tuple(drawn(clip.targets[target], masks[target, frame]) for target in targets)
 
-    return Track(1, 1, tuple(TrackedFrame(frame, shapes(frame), 50.0) for frame in range(start, FRAMES)))
+    return tuple(TrackedFrame(frame, shapes(frame), 50.0) for frame in range(start, FRAMES))
 
 
 def test_a_film_pauses_where_something_happened(session: Session, tmp_path: Path) -> None:
@@ -70,11 +70,9 @@ def test_the_table_says_yes_and_nothing_is_complained_about(session: Session) ->
 
 def test_another_shape_a_second_function_and_a_worse_mask_are_complained_about(session: Session) -> None:
     curves = iou_curves(session.clip, session.masks())
-    first, *others = session.tracks[0].frames
+    first, *others = session.tracks[0]
     changed = TrackedFrame(others[0].frame, (None, *others[0].shapes[1:]), 50.0)
-    other = Session(
-        session.clip, (Track(1, 1, (first, changed, *others[1:])), session.tracks[1]), session.outages
-    )
+    other = Session(session.clip, ((first, changed, *others[1:]), session.tracks[1]), session.outages)
     bad = Verdict(other, session, curves - 0.1, curves, functions=2, agents=frozenset({"a", "b"}))
     assert len(bad.complaints()) == 1 + len(session.clip.targets) + 2
     assert "identical to a run without a kill │ no" in table(bad)

@@ -66,4 +66,3 @@ def test_a_broken_rollout_heals_by_the_operator_alone(stage: Stage, undisturbed:
     assert situations.add(f"broken rollout and back: {field}", outcomes).good
     assert functions == 1
     assert tracker.uid() != before
-    assert not any(track.complaints for track in session.tracks)

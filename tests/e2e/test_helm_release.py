@@ -12,9 +12,8 @@ import yaml
 from tests.cluster.places import REPOSITORY
 from tests.cluster.progress import say
 from tests.cluster.waiting import wait_until
-from tests.demo.chaos import agent_pod
 from tests.demo.clips import synthetic
-from tests.demo.install import NAMESPACE, RELEASE, SYSTEM, TRACKER, helm, install_chart, wait_for
+from tests.demo.install import NAMESPACE, RELEASE, SYSTEM, TRACKER, agent_pod, helm, install_chart, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

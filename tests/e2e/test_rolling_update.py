@@ -9,8 +9,7 @@ import pytest
 from tests.cluster.progress import say
 from tests.cluster.waiting import wait_until
 from tests.cvat_standin.annotator import TrackedFrame
-from tests.demo.chaos import agent_pod
-from tests.demo.install import NAMESPACE, TRACKER
+from tests.demo.install import NAMESPACE, TRACKER, agent_pod
 from tests.demo.session import Session
 from tests.demo.stage import Stage
 
@@ -43,7 +42,6 @@ def test_a_new_agent_goes_on_where_the_old_one_was_told_to_stop(stage: Stage, un
 
     assert session.shapes() == undisturbed.shapes()
     assert agent_pod(stage.kubectl)["metadata"]["uid"] != before
-    assert not any(track.complaints for track in session.tracks)
     asked_again = [request for request in stage.cvat.requests(stage.function_id) if request.handed_out > 1]
     assert not asked_again
     longest = max(session.answers, key=lambda frame: frame.milliseconds)

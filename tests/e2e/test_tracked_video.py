@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.demo.chaos import agent_pod
 from tests.demo.clips import Clip, synthetic
+from tests.demo.install import agent_pod
 from tests.demo.reference import reference
 from tests.demo.stage import Stage
 from tests.demo.verdict import IOU_TOLERANCE, Verdict, iou_curves

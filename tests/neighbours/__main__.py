@@ -8,7 +8,7 @@ from pathlib import Path
 from sam2_agent import VERSION
 from sam2_agent.adapters.redis_store import COMMANDS
 from sam2_agent.core.status import Report
-from sam2_agent.settings import PREFIX, Settings
+from sam2_agent.settings import PREFIX, QueueSettings, ServerlessSettings
 from sam2_operator.api.crd import rendered
 from tests.neighbours.pods import SPECS, template
 
@@ -30,9 +30,8 @@ def freeze(folder: Path) -> None:
         redisAnsweredSecondsAgo=0.5,
         modelFingerprint="abc",
     )
-    settings = [
-        str(field.validation_alias or PREFIX + name.upper()) for name, field in Settings.model_fields.items()
-    ]
+    fields = QueueSettings.model_fields | ServerlessSettings.model_fields
+    settings = [str(field.validation_alias or PREFIX + name.upper()) for name, field in fields.items()]
     files = {
         "crd.yaml": rendered(),
         "pods.json": _json({name: template(spec) for name, spec in SPECS.items()}),

@@ -14,7 +14,8 @@ from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Kind
 from sam2_agent.core.status import Status
 from sam2_agent.errors import GaveUp
-from sam2_agent.loop import Agent, World
+from sam2_agent.loop import Agent
+from sam2_agent.world import QueueWorld
 from tests.simulation.cvat import CVAT
 from tests.simulation.faults import Faults
 from tests.simulation.loop import VirtualLoop
@@ -48,6 +49,8 @@ class Counts:
     def restored(self, steps: int) -> None: ...
 
     def damaged(self, kind: Kind | str) -> None: ...
+
+    def lost(self) -> None: ...
 
     def memories_dropped(self, steps: int) -> None:
         self.dropped += steps
@@ -133,7 +136,7 @@ class Agents:
         )
         ports = CVATPorts(self.cvat, self.network, self.cvat_route, process, status)
         counts = Counts()
-        world = World(
+        world = QueueWorld(
             tracker=tracker,
             compute=compute,
             queue=ports,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sam2_agent.core.status import Report
-from sam2_agent.settings import Settings, load
+from sam2_agent.settings import QueueSettings, load
 from sam2_operator.adapters.agents import AgentStatusDocument
 from tests.neighbours.pods import SPECS, template, variables
 from tests.neighbours.pods import environment as environment_of
@@ -28,6 +28,7 @@ def test_the_pod_that_the_operator_writes_parses_in_the_agent(
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     settings = load(environment)
+    assert isinstance(settings, QueueSettings)
     assert settings.agent_id == f"s2t_{UID.replace('-', '')}_7"
     assert settings.function_id == 7
     assert settings.key_prefix == f"s2t:{{{UID}}}:"
@@ -41,7 +42,7 @@ def test_the_pod_that_the_operator_writes_parses_in_the_agent(
         assert settings.redis_ca_file is not None
         assert settings.read_model_token() is not None
     if name == "least":
-        assert settings.shape_types == Settings.model_fields["shape_types"].default
+        assert settings.shape_types == QueueSettings.model_fields["shape_types"].default
         assert settings.shape_types == {"mask", "polygon", "rectangle"}
     if name == "a model on a volume":
         assert settings.model_config_file is not None
@@ -54,8 +55,10 @@ def test_every_setting_of_the_agent_is_either_set_or_has_a_default_that_is_meant
         for spec in SPECS.values()
         for name in variables(template(spec))
     }
-    left = {name.replace("model_config_file", "model_config") for name in Settings.model_fields} - written
-    assert left == {"lease_seconds", "termination_message_file"}
+    left = {
+        name.replace("model_config_file", "model_config") for name in QueueSettings.model_fields
+    } - written
+    assert left == {"interface", "lease_seconds", "termination_message_file"}
 
 
 def test_the_agents_status_is_what_the_operator_reads() -> None:

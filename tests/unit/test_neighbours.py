@@ -20,7 +20,7 @@ import yaml
 
 from sam2_agent.adapters.redis_store import COMMANDS as AGENTS_COMMANDS
 from sam2_agent.core.status import Report
-from sam2_agent.settings import Settings, load
+from sam2_agent.settings import QueueSettings, load
 from sam2_operator.adapters.agents import AgentStatusDocument
 from sam2_operator.adapters.statestore import COMMANDS as GRANTED_COMMANDS
 from sam2_operator.api.crd import custom_resource_definition
@@ -51,7 +51,9 @@ def test_this_agent_takes_the_pod_of_an_older_operator(
     given = environment(tmp_path, frozen(version, "pods.json")[name])
     for variable, value in given.items():
         monkeypatch.setenv(variable, value)
-    assert load(given).function_id == 7
+    settings = load(given)
+    assert isinstance(settings, QueueSettings)
+    assert settings.function_id == 7
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -121,7 +123,7 @@ def test_an_older_agent_names_the_setting_that_it_lacks(version: str, tmp_path: 
     settings = tmp_path / "older/sam2_agent/settings.py"
     written = settings.read_text()
     settings.write_text(written.replace("    cvat_proxy_url: HttpUrl | None = None\n", ""))
-    assert "cvat_proxy_url" in Settings.model_fields
+    assert "cvat_proxy_url" in QueueSettings.model_fields
     assert settings.read_text() != written
     last_words = tmp_path / "last-words"
     given = environment(tmp_path, template(SPECS["all"]))

@@ -7,27 +7,20 @@ those pixels; so it is not applied again here.
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ValidationError
 
 from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_replies import MAX_BODY_BYTES, Refusal, TooLarge
+from sam2_agent.adapters.images import decode
 from sam2_agent.core.recent import LRU
 from sam2_agent.errors import CVATUnavailable, RequestRefused
 
 T = TypeVar("T")
-
-MAX_PIXELS = 80_000_000
-"""The largest frame that is decoded; 8K video has 33 million pixels."""
-
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What CVAT serves; Pillow's rarer readers stay out of reach."""
 
 
 class _Meta(BaseModel):
@@ -93,22 +86,4 @@ class CVATFrames:
 
     def _fetch_image(self, task: int, frame: int) -> NDArray[np.uint8]:
         query: dict[str, str | int] = {"type": "frame", "number": frame, "quality": "original"}
-        return decode(self._client.get("/api/tasks/{task}/data/", query, task=task), frame)
-
-
-def decode(data: bytes, frame: int) -> NDArray[np.uint8]:
-    """Decode an image file to RGB of shape (height, width, 3); raises `RequestRefused`."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise RequestRefused(
-                    f"Frame {frame} is {width}x{height} pixels; the agent decodes at most {MAX_PIXELS:,}."
-                )
-            return np.array(image.convert("RGB"), dtype=np.uint8)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise RequestRefused(
-            f"Frame {frame} is too large; the agent decodes at most {MAX_PIXELS:,} pixels."
-        ) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise RequestRefused(f"Frame {frame} cannot be read as an image.") from error
+        return decode(self._client.get("/api/tasks/{task}/data/", query, task=task), f"Frame {frame}")

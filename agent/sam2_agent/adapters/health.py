@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from sam2_agent.adapters.listening import listen
 from sam2_agent.core.status import Status
-from sam2_agent.errors import InvalidSettings
 
 
 @asynccontextmanager
@@ -46,20 +45,8 @@ async def serve(status: Status, expose_metrics: Callable[[], bytes], port: int) 
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        listener = _listen(port)
+        listener = listen(port, "SAM2_AGENT_HTTP_PORT")
         await web.SockSite(runner, listener).start()
         yield listener.getsockname()[1]
     finally:
         await runner.cleanup()
-
-
-def _listen(port: int) -> socket.socket:
-    """Open one port for IPv4 and IPv6, where there is IPv6."""
-    try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        return socket.create_server(("", port))
-    except OSError as error:
-        raise InvalidSettings(
-            f"Port {port} cannot be used ({error.strerror}); set SAM2_AGENT_HTTP_PORT to a free one."
-        ) from error

@@ -29,6 +29,9 @@ class Metrics:
         self._restored = self._counter(
             "steps_restored", "Steps computed again because their records were missing."
         )
+        self._lost = self._counter(
+            "tracks_lost", "Calls refused because what a track goes on from is gone from Redis."
+        )
         self._dropped = self._counter("memories_dropped", "Steps whose memory was not written to Redis.")
         self._damaged = Counter(
             "sam2_agent_records_damaged",
@@ -58,8 +61,12 @@ class Metrics:
         self._reused.inc(answers)
 
     def restored(self, steps: int) -> None:
-        """Steps were computed again because their records were missing."""
+        """Steps are computed again because their records were missing."""
         self._restored.inc(steps)
+
+    def lost(self) -> None:
+        """A call was refused, because records are missing that nobody can compute again."""
+        self._lost.inc()
 
     def damaged(self, kind: str) -> None:
         """A record could not be read and counts as missing."""

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    ConnectionError,  # noqa: A004  (Redis')
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -50,9 +51,13 @@ def refusal(error: RedisError) -> str:
     return _REFUSALS_BY_CODE.get(code, f"Redis refused a command ({code}); see its log.")
 
 
-def connect(url: str, ca_file: Path | None, *, answer_seconds: float = 10.0) -> redis.Redis:
+def connect(
+    url: str, ca_file: Path | None, *, answer_seconds: float = 10.0, attempts: int = 1
+) -> redis.Redis:
     """Make a client that answers or fails within `answer_seconds`; whoever uses it does the retrying.
 
+    More `attempts` are for those who only send what may be sent twice: each but the last may find its
+    connection closed.
     It sends nothing of its own but AUTH and SELECT, so that an ACL need grant nothing for the library.
 
     Raises:
@@ -73,7 +78,7 @@ def connect(url: str, ca_file: Path | None, *, answer_seconds: float = 10.0) -> 
             socket_timeout=answer_seconds,
             protocol=2,
             driver_info=None,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), attempts - 1, supported_errors=(ConnectionError,)),
             **options,
         )
         # Finds unknown options of the URL; nothing is connected yet.

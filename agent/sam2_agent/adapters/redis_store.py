@@ -9,6 +9,7 @@ together:
     <prefix>answer:<step>      written once
     <prefix>init:<request>:<digest>   written once; the digest is of what the request asks for
     <prefix>memory:<step>      a cache
+    <prefix>link:<step>        how to go on from a step of which only the name is known (`core.chain`)
 
 `COMMANDS` are all that it takes.
 
@@ -65,7 +66,7 @@ class RedisStore:
 
     `holder` names who takes leases: a process that takes over from one with the same holder need not wait.
     `on_answer` is called whenever Redis answered, `on_dropped` with the number of memories that had to make
-    room for answers.
+    room for answers; where they are no cache (`memories_are_cache`) none has to.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class RedisStore:
         memory_seconds: int,
         on_answer: Callable[[], None],
         on_dropped: Callable[[int], None] = lambda _: None,
+        memories_are_cache: bool = True,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -86,6 +88,7 @@ class RedisStore:
         self._memory_ms = memory_seconds * 1000
         self._on_answer = on_answer
         self._on_dropped = on_dropped
+        self._memories_are_cache = memories_are_cache
         self._memories: OrderedDict[str, None] = OrderedDict()  # names, used longest ago first
         self._lease = prefix + "lease"
         self._epoch = prefix + "epoch"
@@ -174,23 +177,28 @@ class RedisStore:
             for publication, found in zip(publications, standing, strict=True)
         ]
 
-    async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> list[Key]:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
+
+        Returns those of `used` that there are no more.
 
         What goes goes first: where Redis is almost full, its room is needed.
         """
         pipeline = self._client.pipeline(transaction=False)
         if gone:
             pipeline.delete(*(self._name(Key("memory", name)) for name in gone))
-        for name, data in memories.items():
-            pipeline.set(self._name(Key("memory", name)), data, px=self._memory_ms)
+        for key, data in records.items():
+            pipeline.set(self._name(key), data, px=self._life(key))
         for key in used:
             pipeline.pexpire(self._name(key), self._life(key))
         for name in gone:
             self._memories.pop(name, None)
         self._know(used)
-        self._know(Key("memory", name) for name in memories)  # before asking: a failure may come too late
-        await self._ask(pipeline.execute())
+        self._know(records)  # before asking: a failure may come too late
+        replies = await self._ask(pipeline.execute())
+        return [key for key, lives in zip(reversed(used), reversed(replies), strict=False) if not lives]
 
     def _know(self, keys: Iterable[Key]) -> None:
         """Note memories that may be in Redis, as the ones used last."""
@@ -203,6 +211,8 @@ class RedisStore:
 
     async def _make_room(self, count: int) -> bool:
         """Drop that many memories, or what there is; return whether there were any."""
+        if not self._memories_are_cache:
+            return False
         names = [self._memories.popitem(last=False)[0] for _ in range(min(count, len(self._memories)))]
         if names:
             log.warning("Redis is full; memories make room for answers", extra={"memories": len(names)})

@@ -42,7 +42,7 @@ class Answering:
     def __init__(
         self,
         *,
-        tracks: Tracks,
+        tracks: Tracks[tuple[int, int]],
         footage: Footage,
         frames: Frames,
         store: Store,
@@ -106,7 +106,7 @@ class Answering:
                 offered = ", ".join(sorted(self._shape_types))
                 raise RequestRefused(f"This function tracks shapes of type {offered}, not {shape.type}.")
         count = await self._frames.count(request.task, request.frame)
-        features = await self._footage.encoded(request.task, request.frame)
+        features = await self._footage.encoded((request.task, request.frame))
         nonces = [self._rng.getrandbits(128) for _ in request.shapes]
         return await self._compute(
             lambda: [

@@ -1,9 +1,9 @@
-"""Writing memories to Redis after the answer is out.
+"""When memories are written to Redis: behind the answers, or before them (`ahead`).
 
-Memory is large and only a cache: an agent that dies before it is written leaves a few steps to compute again.
-So no answer waits for it, and it is at most two steps late, one being written and one waiting: where Redis is
-slower than that, the waiting one is dropped.  What it was to remove is removed with the next, so that Redis
-holds no more memories of a track than are read.
+Behind, where frames can be fetched again: memory is large and only a cache then; an agent that dies before
+it is written leaves a few steps to compute again.  So no answer waits for it, and it is at most two steps
+late, one being written and one waiting: where Redis is slower than that, the waiting one is dropped.  What it
+was to remove is removed with the next, so that Redis holds no more memories of a track than are read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from sam2_agent.core.ports import Compute, Events, Key, Store
+from sam2_agent.core.ports import Compute, Events, Key, Records
+from sam2_agent.core.progress import Progress
 from sam2_agent.core.records import dump_memory
 from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
@@ -33,18 +35,49 @@ class Aftermath:
     memories: Sequence[tuple[str, Memory]]
     used: Sequence[Key]
     gone: Sequence[str]
+    links: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Keeping(Protocol):
+    """Has what steps leave written."""
+
+    async def incomplete(self, standing: Sequence[Progress[Any]], token: str) -> list[Progress[Any]]:
+        """Return the tracks whose answer stands, but whose newest step has to be computed again.
+
+        For without its memory nobody could go on from it.  May raise `Unavailable` or `LeaseLost`.
+        """
+
+    async def before(self, aftermath: Aftermath, token: str) -> None:
+        """Called before the answers are published; may raise `Unavailable` or `LeaseLost`."""
+
+    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
+        """Called when the answers stand; `more` where the request goes on with further steps."""
 
 
 class WriteBehind:
     """Writes what is put into it, in order, while `run` runs."""
 
-    def __init__(self, store: Store, tracker: Tracker, compute: Compute, events: Events) -> None:
+    def __init__(self, store: Records, tracker: Tracker, compute: Compute, events: Events) -> None:
         self._store = store
         self._tracker = tracker
         self._compute = compute
         self._events = events
         self._waiting: asyncio.Queue[Aftermath] = asyncio.Queue(maxsize=1)
         self._owed: deque[str] = deque(maxlen=OWED_AT_MOST)
+
+    async def incomplete(self, standing: Sequence[Progress[Any]], token: str) -> list[Progress[Any]]:  # noqa: ARG002
+        """None: a memory that is lost is computed again when it is read."""
+        return []
+
+    async def before(self, aftermath: Aftermath, token: str) -> None:
+        """Nothing is written before the answers."""
+
+    async def after(self, aftermath: Aftermath, *, more: bool) -> None:
+        """Have this written soon; only where more steps follow it waits for what is being written."""
+        if more:
+            await self.put(aftermath)
+        else:
+            self.put_now(aftermath)
 
     def put_now(self, aftermath: Aftermath) -> None:
         """Have this written soon, instead of what is still waiting."""
@@ -70,8 +103,8 @@ class WriteBehind:
             gone = [*self._owed, *aftermath.gone]
             self._owed.clear()
             try:
-                memories = await self._compute(self._dump, aftermath.memories)
-                await self._store.remember(memories, aftermath.used, gone)
+                records = await self._compute(dump, self._tracker, aftermath)
+                await self._store.remember(records, aftermath.used, gone)
             except Unavailable as trouble:
                 self._owed.extend(gone)
                 self._events.unavailable(trouble.reason)
@@ -80,9 +113,16 @@ class WriteBehind:
             finally:
                 self._waiting.task_done()
 
-    def _dump(self, memories: Sequence[tuple[str, Memory]]) -> dict[str, bytes]:
-        fingerprint = self._tracker.fingerprint
-        return {
-            name: dump_memory(self._tracker.dump_memory(memory), name, fingerprint)
-            for name, memory in memories
-        }
+
+def dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
+    """Write the records; in the model's thread, for memory may live on a GPU."""
+    records = dump_memories(tracker, aftermath.memories)
+    return records | {Key("link", name): link for name, link in aftermath.links.items()}
+
+
+def dump_memories(tracker: Tracker, memories: Iterable[tuple[str, Memory]]) -> dict[Key, bytes]:
+    """Write the records of memories; in the model's thread."""
+    return {
+        Key("memory", name): dump_memory(tracker.dump_memory(memory), name, tracker.fingerprint)
+        for name, memory in memories
+    }

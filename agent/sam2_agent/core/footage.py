@@ -1,4 +1,4 @@
-"""Frames, decoded and encoded once, whoever asks."""
+"""Frames of CVAT's tasks, fetched and encoded once, whoever asks."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Footage:
             self._soon[1].cancel()
             self._soon = None
 
-    async def encoded(self, task: int, frame: int) -> Features:
+    async def encoded(self, picture: tuple[int, int]) -> Features:
         """Return the encoded frame; raises `RequestRefused` or `Unavailable`."""
-        features = self._recent.features.get((task, frame))
+        features = self._recent.features.get(picture)
         if features is None:
-            image = await self._image(task, frame)
+            image = await self._image(picture)
             features = await self._compute(self._tracker.encode, image)
-            self._recent.features.put((task, frame), features)
+            self._recent.features.put(picture, features)
         return features
 
-    async def _image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        if self._soon and self._soon[0] == (task, frame):
+    async def _image(self, picture: tuple[int, int]) -> NDArray[np.uint8]:
+        if self._soon and self._soon[0] == picture:
             (_, fetching), self._soon = self._soon, None
             return await fetching
-        return await self._frames.image(task, frame)
+        return await self._frames.image(*picture)

@@ -79,7 +79,7 @@ class HeldByAnother:
     left: float
 
 
-Kind: TypeAlias = Literal["answer", "memory", "init"]
+Kind: TypeAlias = Literal["answer", "memory", "link", "init"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,29 @@ class Publication:
     damaged: bytes = b""
 
 
-class Store(Protocol):
+class Records(Protocol):
+    """What is known of steps."""
+
+    async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
+        """Return the records and let them live anew."""
+
+    async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
+        """Write each record unless one stands, all or none, and return what stands now.
+
+        Raises `LeaseLost`.
+        """
+
+    async def remember(
+        self, records: Mapping[Key, bytes], used: Sequence[Key], gone: Sequence[str]
+    ) -> list[Key]:
+        """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
+
+        Returns those of `used` that there are no more.
+        Needs no lease and is not done in one piece: they are what any valid computation would write.
+        """
+
+
+class Store(Records, Protocol):
     """The tracker's part of Redis."""
 
     async def take(self, nonce: str, seconds: float) -> Taken | HeldByAnother:
@@ -126,21 +148,6 @@ class Store(Protocol):
     async def forget_damaged(self, ar_id: str, data: bytes) -> None:
         """Drop a recorded request that is exactly these bytes, which cannot be read."""
 
-    async def read(self, keys: Sequence[Key]) -> list[bytes | None]:
-        """Return the records and let them live anew."""
-
-    async def publish(self, token: str, publications: Sequence[Publication]) -> list[bytes]:
-        """Write each record unless one stands, all or none, and return what stands now.
-
-        Raises `LeaseLost`.
-        """
-
-    async def remember(self, memories: Mapping[str, bytes], used: Sequence[Key], gone: Sequence[str]) -> None:
-        """Write memories by step name, let the records of `used` live anew, drop the memories of `gone`.
-
-        Needs no lease and is not done in one piece: a memory is a cache that any valid computation may write.
-        """
-
 
 class Events(Protocol):
     """What the core counts; nothing depends on it."""
@@ -152,7 +159,10 @@ class Events(Protocol):
         """Answers that stood already were given again."""
 
     def restored(self, steps: int) -> None:
-        """Steps were computed again because their records were missing."""
+        """Steps are computed again because their records were missing."""
+
+    def lost(self) -> None:
+        """A call was refused, because records are missing that nobody can compute again."""
 
     def damaged(self, kind: Kind | Literal["request"]) -> None:
         """A record could not be read and counts as missing."""

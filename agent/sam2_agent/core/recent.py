@@ -36,6 +36,10 @@ class LRU(Generic[K, V]):
         while len(self._items) > self._capacity:
             self._items.popitem(last=False)
 
+    def drop(self, key: K) -> None:
+        """Forget one."""
+        self._items.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
@@ -51,12 +55,15 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """Bounded caches by step name, and of encoded frames by task and number.
+    """Bounded caches by step name, and of encoded images by what names them (`progress.P`).
 
     Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32
     objects: 17 pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
+    `answers` and `links` are records as they were read or written, should Redis lose them.
     """
 
     pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))
     memories: LRU[str, Memory] = field(default_factory=lambda: LRU(640))
-    features: LRU[tuple[int, int], Features] = field(default_factory=lambda: LRU(4))
+    features: LRU[Hashable, Features] = field(default_factory=lambda: LRU(4))
+    answers: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))
+    links: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))

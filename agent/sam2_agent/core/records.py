@@ -1,4 +1,4 @@
-"""Records in Redis: the answer of a step, the model's memory of it, the states of an init, a request in hand.
+"""Records in Redis: what a step found and remembers, how it came about, an init's states, a request in hand.
 
     offset  bytes  content
     0       4      "s2tr"
@@ -9,7 +9,7 @@
     ...     ...    body of an answer: score and pointer, float32, little endian; points of the shape, JSON,
                    compressed by zlib, for the outline of an object has thousands of digits
                    body of a memory: the tracker's own bytes
-                   body of an init or a request: JSON
+                   body of a link, an init or a request: JSON
 
 A record says which step or request it belongs to, so one that stands under another's name counts as missing,
 like one that is damaged, of another model or of another format.  Nothing is parsed before its checksum.
@@ -38,7 +38,7 @@ _HEADER_AT = 40
 MAX_POINTS_BYTES = 2**26
 """So many bytes of JSON the points of a shape may have; what unpacks to more counts as damaged."""
 
-Kind: TypeAlias = Literal["answer", "memory", "init", "request"]
+Kind: TypeAlias = Literal["answer", "memory", "link", "init", "request"]
 Points: TypeAlias = list[Annotated[float, Field(allow_inf_nan=False)]]
 
 
@@ -112,12 +112,12 @@ def load_memory(data: bytes, name: str, fingerprint: str) -> bytes:
     return _load(data, "memory", name, fingerprint)[1]
 
 
-def seal(kind: Literal["init", "request"], name: str, body: bytes) -> bytes:
+def seal(kind: Literal["link", "init", "request"], name: str, body: bytes) -> bytes:
     """Write what no model computed."""
     return _dump(_Header(kind=kind, name=name), body)
 
 
-def unseal(kind: Literal["init", "request"], name: str, data: bytes) -> bytes:
+def unseal(kind: Literal["link", "init", "request"], name: str, data: bytes) -> bytes:
     """Read what `seal` was given; raises `DamagedRecord`."""
     return _load(data, kind, name, None)[1]
 

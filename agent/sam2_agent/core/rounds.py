@@ -1,18 +1,17 @@
 """Computing one step of several tracks on one frame, and publishing what it found.
 
 The answers are published before anything builds on them: whoever comes after goes on from there.  What stands
-afterwards is the answer, also where it is another's.  Memories are written behind (`behind`).
+afterwards is the answer, also where it is another's.  When memories are written, `behind.Keeping` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Generic
 
-from sam2_agent.core.behind import Aftermath, WriteBehind
-from sam2_agent.core.footage import Footage
-from sam2_agent.core.ports import Compute, Events, Key, Publication, Store
-from sam2_agent.core.progress import Progress
+from sam2_agent.core.behind import Aftermath, Keeping
+from sam2_agent.core.ports import Compute, Events, Key, Publication, Records
+from sam2_agent.core.progress import P, Pictures, Progress, Steps
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
 from sam2_agent.core.restore import records_read
@@ -25,19 +24,7 @@ MEMORIES_KEPT = MEMORY_FRAMES + 2
 """Memories of a track kept in Redis besides the prompt's: what is read while the last two are written."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Taken:
-    """A step of a track that was just published, and the steps whose memory nobody needs any more."""
-
-    track: Progress
-    index: int
-    gone: Collection[int]
-
-    def name(self, index: int) -> str:
-        return self.track.steps.name(index)
-
-
-class Rounds:
+class Rounds(Generic[P]):
     """Takes tracks one step on, all of them on the same frame."""
 
     def __init__(
@@ -45,51 +32,50 @@ class Rounds:
         *,
         tracker: Tracker,
         compute: Compute,
-        footage: Footage,
-        store: Store,
+        pictures: Pictures[P],
+        store: Records,
         survivors: Survivors,
-        behind: WriteBehind,
+        keeping: Keeping,
         recent: Recent,
         events: Events,
     ) -> None:
         self._tracker = tracker
         self._compute = compute
-        self._footage = footage
+        self._pictures = pictures
         self._store = store
         self._survivors = survivors
-        self._behind = behind
+        self._keeping = keeping
         self._recent = recent
         self._events = events
 
-    async def advance(self, tracks: Sequence[Progress], token: str) -> None:
+    async def advance(self, tracks: Sequence[Progress[P]], token: str) -> None:
         """Compute the next step of each of these tracks, which all read the same frame, and publish it."""
-        first = tracks[0].steps
-        frame, _ = tracks[0].next_frame
-        features = await self._footage.encoded(first.state.task, frame)
+        picture, _ = tracks[0].next_picture
+        features = await self._pictures.encoded(picture)
         for track in tracks:
-            _require_size(track, frame, features.size)
+            _require_size(track, features.size)
         computed = await self._compute(self._run, features, tracks)
         self._events.computed(len(tracks))
+        aftermath = _aftermath(tracks, [memory for _, memory in computed])
+        await self._keeping.before(aftermath, token)
         answers = await self._publish(tracks, [record for record, _ in computed], token)
-        taken = [
+        for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True):
             self._take(track, answer, memory)
-            for track, answer, (_, memory) in zip(tracks, answers, computed, strict=True)
-        ]
-        await self._leave(taken)
+        await self._keeping.after(aftermath, more=any(track.todo for track in tracks))
 
-    def _run(self, features: Features, tracks: Sequence[Progress]) -> list[tuple[bytes, Memory]]:
+    def _run(self, features: Features, tracks: Sequence[Progress[P]]) -> list[tuple[bytes, Memory]]:
         """The model's part, apart from the event loop: the answer's record and the memory of each step."""
         if tracks[0].todo[0] == 0:
-            outputs = self._tracker.prompt(features, [track.steps.state.prompt() for track in tracks])
+            outputs = self._tracker.prompt(features, [track.steps.prompt() for track in tracks])
         else:
             outputs = self._tracker.step(features, [track.next_context() for track in tracks])
         return [self._result(track, output) for track, output in zip(tracks, outputs, strict=True)]
 
-    def _result(self, track: Progress, output: Output) -> tuple[bytes, Memory]:
+    def _result(self, track: Progress[P], output: Output) -> tuple[bytes, Memory]:
         remembered = output.remembered
         if remembered.memory is None:
             raise ValueError("a tracker's output has no memory")
-        shape_type = track.steps.state.shape
+        shape_type = track.steps.shape
         # CVAT has the prompt's shape itself.
         points = write_points(shape_type, output.mask) if track.todo[0] else None
         shape = None if points is None else AnswerShape(type=shape_type, points=points)
@@ -97,7 +83,7 @@ class Rounds:
         return dump_answer(answer, track.next_name, self._tracker.fingerprint), remembered.memory
 
     async def _publish(
-        self, tracks: Sequence[Progress], records: Sequence[bytes], token: str
+        self, tracks: Sequence[Progress[P]], records: Sequence[bytes], token: str
     ) -> list[Answer]:
         """Publish the answers of the next steps and return those that stand."""
         standing: list[Answer | None] = [None] * len(tracks)
@@ -116,40 +102,58 @@ class Rounds:
                     raise ValueError("the agent cannot read an answer that it wrote")
         return [answer for answer in standing if answer is not None]
 
-    def _take(self, track: Progress, answer: Answer, memory: Memory) -> _Taken:
+    def _take(self, track: Progress[P], answer: Answer, memory: Memory) -> None:
         """Make what was published known to later steps."""
-        name, index = track.next_name, track.todo.pop(0)
+        name = track.next_name
+        for i in _out_of_reach(track):
+            track.memories.pop(i, None)
+        index = track.todo.pop(0)
         pointer = Pointer(answer.pointer, answer.score)
         track.pointers[index], track.memories[index] = pointer, memory
         self._recent.pointers.put(name, pointer)
         self._recent.memories.put(name, memory)
-        # The one that this step puts out of reach, and what was restored only to restore others.
-        gone = {i for i in (index - MEMORIES_KEPT, *track.memories) if 0 < i <= index - MEMORIES_KEPT}
-        for i in gone:
-            track.memories.pop(i, None)
         if index == track.steps.last:
             track.newest = answer
-        return _Taken(track, index, gone)
-
-    async def _leave(self, done: Sequence[_Taken]) -> None:
-        """Have the memories of the steps just taken written behind the answer."""
-        aftermath = Aftermath(
-            memories=[(each.name(each.index), each.track.memories[each.index]) for each in done],
-            used=[
-                Key(kind, each.name(i)) for each in done if each.index for kind, i in records_read(each.index)
-            ],
-            gone=[each.name(i) for each in done for i in each.gone],
-        )
-        if any(each.track.todo for each in done):
-            await self._behind.put(aftermath)
-        else:
-            self._behind.put_now(aftermath)
 
 
-def _require_size(track: Progress, frame: int, size: tuple[int, int]) -> None:
-    began = track.steps.state.size
+def _aftermath(tracks: Sequence[Progress[P]], memories: Sequence[Memory]) -> Aftermath:
+    """What the next step of each track leaves, once it is computed."""
+    links = {
+        track.next_name: link for track in tracks if (link := track.steps.link(track.todo[0])) is not None
+    }
+    return Aftermath(
+        memories=[(track.next_name, memory) for track, memory in zip(tracks, memories, strict=True)],
+        links=links,
+        used=[
+            key
+            for track in tracks
+            if (index := track.todo[0])
+            for key in _used(track.steps, index, linked=track.next_name in links)
+        ],
+        gone=[track.steps.name(i) for track in tracks for i in _out_of_reach(track)],
+    )
+
+
+def _used(steps: Steps[P], index: int, *, linked: bool) -> list[Key]:
+    """What step `index` (>= 1) reads, and the link that leads to it."""
+    used = [Key(kind, steps.name(i)) for kind, i in records_read(index)]
+    return [*used, Key("link", steps.name(index - 1))] if linked else used
+
+
+def _out_of_reach(track: Progress[P]) -> list[int]:
+    """The steps whose memory nobody needs any more once the next one is taken.
+
+    That is the one which it puts out of reach, and what was restored only to restore others.
+    """
+    last = track.todo[0] - MEMORIES_KEPT
+    return sorted({i for i in (last, *track.memories) if 0 < i <= last})
+
+
+def _require_size(track: Progress[P], size: tuple[int, int]) -> None:
+    began = track.steps.size
     if size != began:
+        told = track.steps.picture_told(track.todo[0])
         raise RequestRefused(
-            f"Frame {frame} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
+            f"{told} is {size[0]}x{size[1]} pixels, but the track began on a frame of "
             f"{began[0]}x{began[1]}; all frames of a track must have the same size."
         )

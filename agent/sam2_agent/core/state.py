@@ -183,6 +183,36 @@ class Steps:
         """The index of the newest step."""
         return self._ends[-1] if self._ends else 0
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the track's frames."""
+        return self.state.size
+
+    @property
+    def shape(self) -> ShapeType:
+        """The type of the shapes that answers have."""
+        return self.state.shape
+
+    @property
+    def window(self) -> int:
+        """See `tracking.Context`."""
+        return self.state.window
+
+    def prompt(self) -> Prompt:
+        """Return what the model begins with; raises `InvalidShape` where the numbers do not fit the size."""
+        return self.state.prompt()
+
+    def link(self, _index: int) -> None:
+        """Nothing: a state string tells all."""
+
+    def picture(self, index: int) -> tuple[int, int]:
+        """Task and frame number of what the step reads."""
+        return self.state.task, self.frame(index)
+
+    def picture_told(self, index: int) -> str:
+        """Return how the annotator knows it."""
+        return f"Frame {self.frame(index)}"
+
     def frame(self, index: int) -> int:
         """The task's frame number that the step reads."""
         if index == 0:

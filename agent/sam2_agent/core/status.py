@@ -14,7 +14,7 @@ from sam2_agent.errors import Unavailable
 Phase: TypeAlias = Literal["Starting", "LoadingModel", "WaitingForLease", "Serving", "Draining"]
 Peer: TypeAlias = Literal["CVAT", "Redis"]
 
-_PEERS: tuple[Peer, Peer] = ("Redis", "CVAT")
+PEERS: tuple[Peer, ...] = ("Redis", "CVAT")
 
 FRESH_SECONDS = 30.0
 """Ready means that CVAT and Redis answered within this time."""
@@ -57,6 +57,8 @@ class Status:
 
     version: str
     clock: Clock
+    peers: tuple[Peer, ...] = PEERS
+    """Whose answers the agent needs."""
     phase: Phase = "Starting"
     lease: Lease | None = None
     fingerprint: str | None = None
@@ -107,10 +109,9 @@ class Status:
 
     def report(self) -> Report:
         """Sum up; the reason is the one nearest to the cause."""
-        ages = {peer: self._age(peer) for peer in _PEERS}
-        fresh = all(age is not None and age <= FRESH_SECONDS for age in ages.values())
+        fresh = all(self._fresh(peer) for peer in self.peers)
         held = self.lease_held()
-        refused = any(self.refused_by(peer) for peer in _PEERS)
+        refused = any(self.refused_by(peer) for peer in self.peers)
         ready = self.phase == "Serving" and held and fresh and not refused
         reason, message = ("Serving", _SENTENCES["Serving"]) if ready else self._why_not()
         return Report(
@@ -121,10 +122,14 @@ class Status:
             message=message,
             leaseHeld=held,
             leaseEpoch=self.lease.epoch if self.lease else None,
-            cvatAnsweredSecondsAgo=ages["CVAT"],
-            redisAnsweredSecondsAgo=ages["Redis"],
+            cvatAnsweredSecondsAgo=self._age("CVAT"),
+            redisAnsweredSecondsAgo=self._age("Redis"),
             modelFingerprint=self.fingerprint,
         )
+
+    def _fresh(self, peer: Peer) -> bool:
+        age = self._age(peer)
+        return age is not None and age <= FRESH_SECONDS
 
     def _age(self, peer: Peer) -> float | None:
         answered = self._answered.get(peer)
@@ -134,10 +139,10 @@ class Status:
         """The reason for not being ready."""
         if self.phase in ("Starting", "LoadingModel", "Draining"):
             return self.phase, _SENTENCES[self.phase]
-        for peer in _PEERS:
+        for peer in self.peers:
             if trouble := self.trouble_with(peer) or self.refused_by(peer):
                 return trouble.reason, str(trouble)
         if not self.lease_held():
             return "WaitingForLease", _SENTENCES["WaitingForLease"]
-        silent = "CVAT" if self._age("CVAT") is None or (self._age("CVAT") or 0) > FRESH_SECONDS else "Redis"
+        silent = next((peer for peer in reversed(self.peers) if not self._fresh(peer)), self.peers[0])
         return f"{silent}Unreachable", f"{silent} has not answered for a while; the agent keeps asking."

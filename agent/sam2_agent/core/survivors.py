@@ -7,8 +7,9 @@ may replace.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sam2_agent.core.ports import Compute, Events, Key, Kind, Store
+from sam2_agent.core.ports import Compute, Events, Key, Kind, Records
 from sam2_agent.core.progress import Progress
 from sam2_agent.core.recent import Pointer, Recent
 from sam2_agent.core.records import Answer, load_answer, load_memory
@@ -27,7 +28,7 @@ class Survivors:
     """Finds the records of tracks, and notes in their `Progress` what it found."""
 
     def __init__(
-        self, *, tracker: Tracker, compute: Compute, store: Store, recent: Recent, events: Events
+        self, *, tracker: Tracker, compute: Compute, store: Records, recent: Recent, events: Events
     ) -> None:
         self._tracker = tracker
         self._compute = compute
@@ -35,14 +36,14 @@ class Survivors:
         self._recent = recent
         self._events = events
 
-    async def find_newest(self, tracks: Sequence[Progress]) -> None:
+    async def find_newest(self, tracks: Sequence[Progress[Any]]) -> None:
         """Find the answers of the newest steps that stand already."""
         keys = [Key("answer", track.steps.name(track.steps.last)) for track in tracks]
         for track, data in zip(tracks, await self._store.read(keys), strict=True):
             if data is not None:
                 track.newest = self.read_answer(track, track.steps.last, data)
 
-    async def find_read(self, tracks: Iterable[Progress]) -> None:
+    async def find_read(self, tracks: Iterable[Progress[Any]]) -> None:
         """Find what the newest steps read."""
         await self._look_at(
             (track, kind, index)
@@ -51,7 +52,7 @@ class Survivors:
             for kind, index in records_read(last)
         )
 
-    async def missing(self, track: Progress, check_time: Callable[[], None]) -> list[int]:
+    async def missing(self, track: Progress[Any], check_time: Callable[[], None]) -> list[int]:
         """Return the earlier steps to compute again, looking back until the plan stands on records.
 
         `check_time` is called before each look further back, and may raise.
@@ -69,18 +70,21 @@ class Survivors:
             await self._look_at((track, kind, i) for i in nearest for kind in _KINDS)
             look_back = min(2 * look_back, LOOK_BACK_AT_MOST)
 
-    def read_answer(self, track: Progress, index: int, data: bytes) -> Answer | None:
+    def read_answer(self, track: Progress[Any], index: int, data: bytes) -> Answer | None:
         """Read an answer; a damaged one counts as missing and may be replaced."""
+        name = track.steps.name(index)
         try:
-            return load_answer(data, track.steps.name(index), self._tracker.fingerprint)
+            answer = load_answer(data, name, self._tracker.fingerprint)
         except DamagedRecord:
             self._events.damaged("answer")
             track.damaged[index] = data
             return None
+        self._recent.answers.put(name, data)
+        return answer
 
-    async def _look_at(self, wanted: Iterable[tuple[Progress, Kind, int]]) -> None:
+    async def _look_at(self, wanted: Iterable[tuple[Progress[Any], Kind, int]]) -> None:
         """Find out which of these records survive."""
-        unknown: list[tuple[Progress, int, Key]] = []
+        unknown: list[tuple[Progress[Any], int, Key]] = []
         for track, kind, index in wanted:
             if (kind, index) not in track.looked_at and not self._recall(track, kind, index):
                 unknown.append((track, index, Key(kind, track.steps.name(index))))
@@ -94,7 +98,7 @@ class Survivors:
                 track.pointers[index] = Pointer(answer.pointer, answer.score)
         await self._load_memories([place for place in found if place[2].kind == "memory"])
 
-    def _recall(self, track: Progress, kind: Kind, index: int) -> bool:
+    def _recall(self, track: Progress[Any], kind: Kind, index: int) -> bool:
         """Take a record from this process; return whether it was there."""
         name = track.steps.name(index)
         if kind == "answer":
@@ -104,7 +108,7 @@ class Survivors:
             track.memories[index] = memory
         return index in (track.pointers if kind == "answer" else track.memories)
 
-    async def _load_memories(self, found: Sequence[tuple[Progress, int, Key, bytes]]) -> None:
+    async def _load_memories(self, found: Sequence[tuple[Progress[Any], int, Key, bytes]]) -> None:
         def load() -> list[Memory | None]:
             return [self._load_memory(key.name, data) for _, _, key, data in found]
 

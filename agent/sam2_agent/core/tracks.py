@@ -2,7 +2,8 @@
 
 One request, for all its objects together:
 
-1. Read the answers of the newest steps.  An object whose answer stands is done.
+1. Read the answers of the newest steps.  An object whose answer stands is done, unless nobody could go on
+   from it (`Keeping.incomplete`).
 2. For the others find what their step reads (`survivors`).  Where something is missing, plan which earlier
    steps to compute again (`restore.missing`).
 3. Compute step by step, all objects on the same frame in one call, and publish each round before the next
@@ -12,21 +13,21 @@ One request, for all its objects together:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Generic
 
-from sam2_agent.core.behind import WriteBehind
-from sam2_agent.core.footage import Footage
-from sam2_agent.core.ports import Clock, Compute, Events, Store
-from sam2_agent.core.progress import Progress
+from sam2_agent.core.behind import Keeping
+from sam2_agent.core.ports import Clock, Compute, Events, Records
+from sam2_agent.core.progress import P, Pictures, Progress, Steps
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer
 from sam2_agent.core.rounds import Rounds
-from sam2_agent.core.state import Steps
 from sam2_agent.core.survivors import Survivors
 from sam2_agent.core.tracking import Tracker
-from sam2_agent.errors import RequestRefused
+from sam2_agent.errors import RequestRefused, TrackLost
 
 
-class Tracks:
+class Tracks(Generic[P]):
     """Answers for tracks; see the module.
 
     `patience` is how many seconds a request may spend on restoring tracks before it is refused; what was
@@ -38,14 +39,15 @@ class Tracks:
         *,
         tracker: Tracker,
         compute: Compute,
-        footage: Footage,
-        store: Store,
-        behind: WriteBehind,
+        pictures: Pictures[P],
+        store: Records,
+        keeping: Keeping,
         recent: Recent,
         clock: Clock,
         events: Events,
         patience: float,
     ) -> None:
+        self._keeping = keeping
         self._clock = clock
         self._events = events
         self._patience = patience
@@ -55,15 +57,15 @@ class Tracks:
         self._rounds = Rounds(
             tracker=tracker,
             compute=compute,
-            footage=footage,
+            pictures=pictures,
             store=store,
             survivors=self._survivors,
-            behind=behind,
+            keeping=keeping,
             recent=recent,
             events=events,
         )
 
-    async def reach(self, wanted: Sequence[Steps], token: str) -> list[Answer]:
+    async def reach(self, wanted: Sequence[Steps[P]], token: str) -> list[Answer]:
         """Return the answer of the newest step of each track; all newest steps read the same frame.
 
         Raises `RequestRefused`, `Unavailable` or `LeaseLost`; what was published until then stands.
@@ -71,23 +73,30 @@ class Tracks:
         tracks = {steps.name(steps.last): Progress(steps) for steps in wanted}
         await self._survivors.find_newest(list(tracks.values()))
         late = [track for track in tracks.values() if track.newest is None]
-        self._events.reused(len(tracks) - len(late))
+        standing = [track for track in tracks.values() if track.newest is not None]
+        self._events.reused(len(standing))
         give_up_at = self._clock.now() + self._patience
         await self._plan(late, give_up_at)
+        for track in await self._keeping.incomplete(standing, token) if standing else ():
+            with suppress(TrackLost):  # then what stands is all there is
+                await self._plan([track], give_up_at)
+                late.append(track)
         while late := [track for track in late if track.todo]:
             if any(len(track.todo) > 1 for track in late):
                 self._require_time(give_up_at)
-            frame = min(late, key=lambda track: track.todo[0]).next_frame
-            await self._rounds.advance([track for track in late if track.next_frame == frame], token)
+            picture = min(late, key=lambda track: track.todo[0]).next_picture
+            await self._rounds.advance([track for track in late if track.next_picture == picture], token)
         return [answer for steps in wanted if (answer := tracks[steps.name(steps.last)].newest)]
 
-    async def _plan(self, tracks: Sequence[Progress], give_up_at: float) -> None:
+    async def _plan(self, tracks: Sequence[Progress[P]], give_up_at: float) -> None:
         """Set what to compute: the newest steps, and before them what they lack."""
         await self._survivors.find_read(tracks)
         for track in tracks:
-            track.todo = await self._survivors.missing(track, lambda: self._require_time(give_up_at))
-            self._events.restored(len(track.todo))
-            track.todo.append(track.steps.last)
+            plan = await self._survivors.missing(track, lambda: self._require_time(give_up_at))
+            if plan:
+                track.steps.picture(plan[0])  # raises where nobody has it any more
+            self._events.restored(len(plan))
+            track.todo = [*plan, track.steps.last]
 
     def _require_time(self, give_up_at: float) -> None:
         if self._clock.now() > give_up_at:

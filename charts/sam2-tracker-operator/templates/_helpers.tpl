@@ -39,6 +39,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: redis
 {{- end -}}
 
+{{- define "sam2.gateway.name" -}}
+{{ include "sam2.name" . }}-gateway
+{{- end -}}
+
+{{- define "sam2.gateway.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "sam2.gateway.secretName" -}}
+{{- default (include "sam2.gateway.name" .) .Values.gateway.existingSecret -}}
+{{- end -}}
+
 {{- define "sam2.hook.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -74,6 +74,7 @@ def _columns() -> list[dict[str, Any]]:
         _column("Model", ".status.model", "The model that tracks"),
         _column("Age", ".metadata.creationTimestamp", "Time since the tracker was made", kind="date"),
         _column("Reason", f"{_READY}.reason", "Why it is ready, or not, in one word", wide=True),
+        _column("Interface", ".spec.cvat.interface", "How CVAT comes to the tracker", wide=True),
         _column("Node", ".status.agent.node", "Where the agent runs", wide=True),
         _column(
             "Restarts",
@@ -90,8 +91,8 @@ def _schema(version: str) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "SAM2Tracker makes SAM2 video tracking available in a CVAT: it registers a "
-        "function there and keeps exactly one agent serving it. What annotators have begun survives every "
-        "restart.",
+        "function there, or lets CVAT call it through a gateway, and keeps exactly one agent serving it. "
+        "What annotators have begun survives every restart.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{version}"},

@@ -39,6 +39,8 @@ spec:
     id: facebook/sam2.1-hiera-large
 ```
 
+For a CVAT without agents `spec.cvat` is `{interface: Serverless}` alone: [serverless.md](serverless.md).
+
 """
 
 _OPAQUE = frozenset({"spec.agent.affinity"})

@@ -16,18 +16,48 @@ ShapeType = Literal["mask", "polygon", "rectangle"]
 
 
 class CvatSpec(ApiModel):
-    """Which CVAT the tracker serves, and as whom."""
+    """Which CVAT the tracker serves, how, and as whom."""
 
     model_config = configured(
-        ("self.url == oldSelf.url", "url cannot change: another CVAT is another tracker, make a new one"),
+        ("self.interface == oldSelf.interface", "interface cannot change: make a new tracker for the other"),
+        (
+            "has(self.url) == has(oldSelf.url) && (!has(self.url) || self.url == oldSelf.url)",
+            "url cannot change: another CVAT is another tracker, make a new one",
+        ),
         (
             "self.organization == oldSelf.organization",
             "organization cannot change: another organization is another tracker, make a new one",
         ),
+        (
+            "self.interface != 'Agent' || (has(self.url) && has(self.credentialsSecretRef))",
+            (
+                "interface Agent needs url and credentialsSecretRef: the function is registered in that "
+                "CVAT, as that account"
+            ),
+        ),
+        (
+            (
+                "self.interface != 'Serverless' || !(has(self.url) || has(self.credentialsSecretRef) || "
+                "has(self.caBundle) || has(self.proxyUrl) || self.organization != '')"
+            ),
+            (
+                "url, organization, credentialsSecretRef, caBundle and proxyUrl are for interface Agent: a "
+                "serverless tracker never calls CVAT, which finds it by the gateway"
+            ),
+        ),
     )
 
-    url: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        description="Address of CVAT as a browser would use it, e.g. https://app.cvat.ai. Cannot change.",
+    interface: Literal["Agent", "Serverless"] = Field(
+        "Agent",
+        description="How CVAT comes to the tracker. Agent: the function is registered in CVAT, and the agent "
+        "takes requests from there; for CVAT Online and Enterprise. Serverless: CVAT calls it through the "
+        "gateway that is installed with the operator, as it calls Nuclio's functions; for every CVAT. Cannot "
+        "change.",
+    )
+    url: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        None,
+        description="Address of CVAT as a browser would use it, e.g. https://app.cvat.ai. Needed with "
+        "interface Agent. Cannot change.",
         json_schema_extra=url_rules(
             ("http", "https"), "put them into the Secret named by credentialsSecretRef"
         ),
@@ -37,10 +67,11 @@ class CvatSpec(ApiModel):
         description="Short name (slug) of the organization in CVAT that the function belongs to; empty is "
         "the account's personal workspace. Cannot change.",
     )
-    credentials_secret_ref: LocalObjectReference = Field(
+    credentials_secret_ref: LocalObjectReference | None = Field(
+        None,
         description="Secret in this namespace with the account's credentials: either the key token (an "
         "access token of CVAT), or the keys username and password. The account must have access to the "
-        "tasks that annotators track in.",
+        "tasks that annotators track in. Needed with interface Agent.",
     )
     ca_bundle: CABundle | None = Field(
         None, description="Certificates that sign CVAT's own, if they are not publicly trusted."
@@ -55,6 +86,11 @@ class CvatSpec(ApiModel):
             "a proxy that wants a login is set by HTTPS_PROXY, of agents in spec.agent.env from a Secret",
         ),
     )
+
+    @property
+    def root(self) -> str:
+        """The URL without a slash at its end; empty with interface Serverless."""
+        return (self.url or "").rstrip("/")
 
 
 class FunctionSpec(ApiModel):
@@ -71,7 +107,8 @@ class FunctionSpec(ApiModel):
     )
     visibility: Literal["private", "public"] = Field(
         "private",
-        description="Who may use the function: private is its owner (or organization), public is everyone.",
+        description="Who may use the function: private is its owner (or organization), public is everyone. "
+        "With interface Serverless it is everyone, as with all functions of that kind in CVAT.",
     )
     shape_types: Annotated[list[ShapeType], Field(min_length=1, max_length=3)] = Field(
         ["mask", "polygon", "rectangle"],
@@ -97,7 +134,7 @@ class FunctionSpec(ApiModel):
 
 
 class TrackerSpec(ApiModel):
-    """What is wanted. Usually cvat.url, cvat.credentialsSecretRef and model.id are enough."""
+    """What is wanted: usually cvat.url, cvat.credentialsSecretRef and model.id; or interface and model.id."""
 
     model_config = configured(
         (
@@ -110,10 +147,14 @@ class TrackerSpec(ApiModel):
                 "agent.onNodeLoss Replace needs a model cache that two nodes can mount: make its accessMode "
                 "ReadWriteMany, or leave the cache ephemeral"
             ),
-        )
+        ),
+        (
+            "self.cvat.interface == 'Agent' || !has(self.function.id)",
+            "function.id names a function that is served by agents: it is for cvat.interface Agent",
+        ),
     )
 
-    cvat: CvatSpec = Field(description="Which CVAT the tracker serves, and as whom.")
+    cvat: CvatSpec = Field(description="Which CVAT the tracker serves, how, and as whom.")
     function: FunctionSpec = Field(
         default_factory=FunctionSpec, description="How the function appears in CVAT."
     )

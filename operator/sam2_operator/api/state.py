@@ -62,7 +62,8 @@ class StateSpec(ApiModel):
         "15m",
         alias="memoryTTL",
         description="How long the model's memory of a track (about 0.5 MB a frame and object) is kept after "
-        "its last use; 1m to 24h. A track used later goes on, its first frame takes longer.",
+        "its last use; 1m to 24h. A track used later goes on, its first frame takes longer. With interface "
+        "Serverless it is kept for as long as the track, since it cannot be computed again there.",
         json_schema_extra=rules(
             (
                 "duration(self) >= duration('1m') && duration(self) <= duration('24h')",

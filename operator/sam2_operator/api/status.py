@@ -126,8 +126,8 @@ class TrackerStatus(StatusModel):
     model: Text | None = Field(None, description="The model, as kubectl get shows it.")
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
         default_factory=list,
-        description="Ready is true when the agent held its lease and CVAT and Redis answered it within the "
-        "last 30 seconds; when it is false, its message says what to do.",
+        description="Ready is true when the agent held its lease and CVAT (with interface Agent) and Redis "
+        "answered it within the last 30 seconds; when it is false, its message says what to do.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     agent: AgentStatus | None = Field(None, description="Where the agent runs.")

@@ -48,6 +48,11 @@ class Tracker(ApiModel):
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
     @property
+    def is_serverless(self) -> bool:
+        """Whether CVAT calls it through the gateway; nothing of it is in CVAT then."""
+        return self.spec.cvat.interface == "Serverless"
+
+    @property
     def deletion_seconds(self) -> float | None:
         """How long its deletion may wait at most, if somebody said so; what is no number says nothing."""
         said = self.metadata.annotations.get(DEADLINE_ANNOTATION, "")

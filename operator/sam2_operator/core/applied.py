@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AppliedMemory:
-    """For each tracker and kind, the wish last applied and the version that came of it.
+    """For each object of each tracker, the wish last applied and the version that came of it.
 
     Safe for several threads.
     """
@@ -34,7 +34,7 @@ class AppliedMemory:
         if action.live is None:
             return False
         with self._lock:
-            return self._results.get(tracker, {}).get(action.wanted["kind"]) == (
+            return self._results.get(tracker, {}).get(_name(action)) == (
                 _digest(action.wanted),
                 _version(action.live),
             )
@@ -42,13 +42,17 @@ class AppliedMemory:
     def note(self, tracker: str, action: Apply, result: Manifest) -> None:
         """Remember what came of an apply."""
         with self._lock:
-            kinds = self._results.setdefault(tracker, {})
-            kinds[action.wanted["kind"]] = (_digest(action.wanted), _version(result))
+            objects = self._results.setdefault(tracker, {})
+            objects[_name(action)] = (_digest(action.wanted), _version(result))
 
     def forget(self, tracker: str) -> None:
         """Drop what is known about a tracker."""
         with self._lock:
             self._results.pop(tracker, None)
+
+
+def _name(action: Apply) -> str:
+    return f"{action.wanted['kind']}/{action.wanted['metadata']['name']}"
 
 
 def _digest(wanted: Manifest) -> str:

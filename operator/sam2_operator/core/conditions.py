@@ -63,6 +63,14 @@ def function_finding(
     return Finding(kind, "True", "Registered", f"Function {function_id} is registered in CVAT.")
 
 
+def gateway_finding(name: str, problem: Problem | None) -> Finding:
+    """Tell about a serverless tracker's function: it is nowhere but in what the gateway tells CVAT."""
+    if problem is not None:
+        return Finding("FunctionRegistered", "False", problem.reason, problem.message)
+    message = f"A gateway that selects it shows it to CVAT as the function {name} while it is ready."
+    return Finding("FunctionRegistered", "True", "Serverless", message)
+
+
 def state_finding(problem: Problem | None) -> Finding:
     """Tell about Redis."""
     if problem is not None:

@@ -1,8 +1,9 @@
 """Where an object differs from what the operator wants of it.
 
 The API server fills in defaults and others add fields of their own, so an object is right when everything
-that is wanted is in it. Fields that were wanted once and are no longer are found by a digest of the whole
-wish, kept as an annotation; a server-side apply then removes them.
+that is wanted is in it. Only selectors must be exactly so: with one label more they choose nothing. Fields
+that were wanted once and are no longer are found by a digest of the whole wish, kept as an annotation; a
+server-side apply then removes them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ DIGEST_ANNOTATION = "sam2.dev/applied"
 _QUANTITIES = frozenset({"limits", "requests", "sizeLimit"})
 _LIST_KEYS = ("name", "mountPath", "containerPort", "uid")
 """By which items of Kubernetes' lists are told apart, where others may add items of their own."""
+_MERGE_KEYS = (*_LIST_KEYS, "port", "protocol")
+"""By which the API server tells them apart: an item that differs in one is another item to it."""
+_SELECTORS = ("selector", "podSelector", "namespaceSelector", "matchLabels")
+"""Fields to which nobody may add."""
 
 _UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3)}
 _UNITS |= {unit: Decimal(1000 ** (power + 2)) for power, unit in enumerate("MGTPE")}
@@ -41,9 +46,23 @@ def drift(wanted: Manifest, live: Manifest | None) -> str | None:
     return _differs(wanted, live, path="", quantity=False)
 
 
-def lacks_an_item(difference: str) -> bool:
-    """Whether a difference is an item of a list that is not there, or that goes by another key."""
-    return difference.endswith(("]", *(f"].{key}" for key in _LIST_KEYS)))
+def outlasts_an_apply(difference: str) -> bool:
+    """Whether a difference is something that others added, which a server-side apply leaves to them.
+
+    So it is with an item of a list that goes by another key now, and with what was added to a selector.
+    """
+    return difference.endswith(("]", *(f"].{key}" for key in _MERGE_KEYS), *_SELECTORS))
+
+
+def overwriting(wanted: Manifest, live: Any) -> Manifest:
+    """Give a merge patch that makes what is wanted so, and its selectors exactly so."""
+    patch: Manifest = {}
+    for key, value in wanted.items():
+        there = live.get(key) if isinstance(live, dict) else None
+        patch[key] = overwriting(value, there) if isinstance(value, dict) else value
+        if key in _SELECTORS and isinstance(there, dict):
+            patch[key] |= dict.fromkeys(there.keys() - value.keys())
+    return patch
 
 
 def _differs(wanted: Any, live: Any, *, path: str, quantity: bool) -> str | None:
@@ -60,7 +79,8 @@ def _differs(wanted: Any, live: Any, *, path: str, quantity: bool) -> str | None
             )
             if inner is not None:
                 return inner
-        return None
+        is_more = path.endswith(_SELECTORS) and live.keys() - wanted.keys()
+        return here if is_more else None
     if isinstance(wanted, list):
         return _list_differs(wanted, live, path=here)
     return None if _same(wanted, live, quantity=quantity) else here

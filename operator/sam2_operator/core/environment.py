@@ -16,29 +16,28 @@ if TYPE_CHECKING:
 
 PREFIX = "SAM2_AGENT_"
 PORT = 8080
+DOOR_PORT = 8081
 
 _SECRETS = "/var/run/secrets/sam2-agent"
 _CVAT = f"{_SECRETS}/cvat"
 _CVAT_CA = f"{_SECRETS}/cvat-ca"
 _REDIS = f"{_SECRETS}/redis"
 _REDIS_CA = f"{_SECRETS}/redis-ca"
+_DOOR = f"{_SECRETS}/door"
 _HUB = f"{_SECRETS}/hub"
 _MODEL = "/var/lib/sam2-agent/model"
 _CACHE = "/var/cache/sam2-agent"
 _READABLE_BY_GROUP = 0o440
 
 
-def environment(tracker: Tracker, function_id: int) -> list[dict[str, Any]]:
-    """Give the container's variables: the agent's settings, then the user's own."""
-    spec, uid = tracker.spec, tracker.metadata.uid
+def environment(tracker: Tracker, function_id: int | None) -> list[dict[str, Any]]:
+    """Give the container's variables: the agent's settings, then the user's own.
+
+    `function_id` is that which the agent serves; it means nothing for a serverless tracker.
+    """
+    spec = tracker.spec
     settings = {
-        "CVAT_URL": spec.cvat.url,
-        "CVAT_ORGANIZATION": spec.cvat.organization or None,
-        "CVAT_CREDENTIALS_DIR": _CVAT,
-        "CVAT_CA_FILE": _file(_CVAT_CA, spec.cvat.ca_bundle),
-        "CVAT_PROXY_URL": spec.cvat.proxy_url,
-        "FUNCTION_ID": str(function_id),
-        "AGENT_ID": naming.agent_id(uid, function_id),
+        **(_door() if tracker.is_serverless else _queue(tracker, function_id)),
         "SHAPE_TYPES": ",".join(spec.function.shape_types),
         **_model(tracker),
         **_state(tracker),
@@ -57,10 +56,13 @@ def environment(tracker: Tracker, function_id: int) -> list[dict[str, Any]]:
 def volumes(tracker: Tracker) -> tuple[list[Manifest], list[Manifest]]:
     """Give the pod's volumes and the container's mounts."""
     spec, name = tracker.spec, tracker.metadata.name
-    mounted = [
+    mounted: list[tuple[str, str, Manifest, bool]] = [
         ("tmp", "/tmp", {"emptyDir": {}}, False),  # noqa: S108 - an emptyDir of the pod's own
-        ("cvat", _CVAT, _secret(spec.cvat.credentials_secret_ref.name), True),
     ]
+    if spec.cvat.credentials_secret_ref is not None:
+        mounted.append(("cvat", _CVAT, _secret(spec.cvat.credentials_secret_ref.name), True))
+    if tracker.is_serverless:
+        mounted.append(("door", _DOOR, _secret(naming.door_secret_name(name), {"token": "token"}), True))
     if spec.cvat.ca_bundle is not None:
         mounted.append(("cvat-ca", _CVAT_CA, _bundle(spec.cvat.ca_bundle), True))
     if spec.state.secret_ref is not None:
@@ -84,6 +86,31 @@ def volumes(tracker: Tracker) -> tuple[list[Manifest], list[Manifest]]:
         for volume, path, _, read_only in mounted
     ]
     return sources, mounts
+
+
+def _queue(tracker: Tracker, function_id: int | None) -> dict[str, str | None]:
+    """Give the settings of an agent that takes requests from CVAT."""
+    if function_id is None:
+        raise ValueError("an agent of CVAT's queue serves a function")
+    cvat = tracker.spec.cvat
+    return {
+        "CVAT_URL": cvat.url,
+        "CVAT_ORGANIZATION": cvat.organization or None,
+        "CVAT_CREDENTIALS_DIR": _CVAT,
+        "CVAT_CA_FILE": _file(_CVAT_CA, cvat.ca_bundle),
+        "CVAT_PROXY_URL": cvat.proxy_url,
+        "FUNCTION_ID": str(function_id),
+        "AGENT_ID": naming.agent_id(tracker.metadata.uid, function_id),
+    }
+
+
+def _door() -> dict[str, str | None]:
+    """Give the settings of an agent that is called."""
+    return {
+        "INTERFACE": "serverless",
+        "DOOR_PORT": str(DOOR_PORT),
+        "DOOR_TOKEN_FILE": f"{_DOOR}/token",
+    }
 
 
 def _threads(tracker: Tracker) -> list[dict[str, Any]]:
@@ -125,7 +152,7 @@ def _state(tracker: Tracker) -> dict[str, str | None]:
         "REDIS_CA_FILE": _file(_REDIS_CA, state.ca_bundle),
         "KEY_PREFIX": naming.key_prefix(tracker.metadata.uid),
         "STATE_TTL_SECONDS": str(seconds(state.ttl)),
-        "MEMORY_TTL_SECONDS": str(seconds(state.memory_ttl)),
+        "MEMORY_TTL_SECONDS": None if tracker.is_serverless else str(seconds(state.memory_ttl)),
     }
 
 

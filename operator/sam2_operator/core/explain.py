@@ -35,7 +35,7 @@ def explain(workload: Workload) -> Problem | None:
 def _no_stateful_set(workload: Workload) -> Problem | None:
     if workload.stateful_set is not None:
         return None
-    return Problem("WaitingForFunction", "The agent starts when its function is registered in CVAT.")
+    return Problem("WaitingForFunction", "The agent starts when the condition FunctionRegistered is true.")
 
 
 def _not_created(workload: Workload) -> Problem | None:

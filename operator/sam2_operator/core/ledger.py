@@ -87,11 +87,11 @@ class Ledger:
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:
             known = list(self._trackers.values())
-        url = tracker.spec.cvat.url.rstrip("/")
+        url = tracker.spec.cvat.root
         return [
             other
             for other in known
-            if other.metadata.uid != tracker.metadata.uid and other.spec.cvat.url.rstrip("/") == url
+            if other.metadata.uid != tracker.metadata.uid and other.spec.cvat.root == url
         ]
 
 

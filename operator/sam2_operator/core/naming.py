@@ -34,6 +34,24 @@ def cache_claim_name(tracker_name: str) -> str:
     return f"{tracker_name}-cache"
 
 
+def door_name(tracker_name: str) -> str:
+    """Name of the Service of a serverless tracker; one must begin with a letter, and a tracker's need not."""
+    return f"door-{tracker_name}"
+
+
+def door_secret_name(tracker_name: str) -> str:
+    """Name of the Secret with what the gateway shows at the agent's door."""
+    return f"{tracker_name}-door"
+
+
+def gateway_function(namespace: str, tracker_name: str) -> str:
+    """The name by which CVAT calls a serverless tracker.
+
+    Neither part has a dot, so that no two trackers share it; and no function of Nuclio has one.
+    """
+    return f"{namespace}.{tracker_name}"
+
+
 def selector(tracker_name: str) -> dict[str, str]:
     """Labels that select the tracker's pod; a StatefulSet can never change them."""
     return {NAME_LABEL: AGENT_APP, INSTANCE_LABEL: tracker_name}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sam2_operator.core.gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +16,5 @@ class Defaults:
     image: str
     image_pull_policy: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
+    gateway: Gateway | None = None
+    """None where the operator was installed without one: serverless trackers get no agent then."""

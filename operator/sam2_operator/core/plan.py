@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from sam2_operator.core.children import cache_claim, network_policy, service_account, state_secret
-from sam2_operator.core.drift import amount, drift, lacks_an_item, with_digest
+from sam2_operator.core.children import (
+    cache_claim,
+    door_secret,
+    door_service,
+    network_policy,
+    service_account,
+    state_secret,
+)
+from sam2_operator.core.drift import amount, drift, outlasts_an_apply, with_digest
 from sam2_operator.core.observed import Manifest, Pod, Problem, Workload
 from sam2_operator.core.ownership import is_leftover, is_owned
 from sam2_operator.core.timestamps import parse
@@ -34,6 +41,9 @@ class Children:
     state_secret: Manifest | None
     cache_claim: Manifest | None
     workload: Workload
+    door_service: Manifest | None = None
+    """Of a serverless tracker, as is the next."""
+    door_secret: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,8 @@ class Wishes:
     defaults: Defaults
     shared_cache: bool
     """Whether two nodes can mount the cache."""
+    door_token: str | None = None
+    """What the gateway shows the agent of a serverless tracker; None while there is no gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +69,8 @@ class Apply:
     live: Manifest | None
     why: str
     overwrite: bool = False
-    """Whether lists are to be as wanted, whoever added to them: somebody renamed an item of ours, and what it
-    was renamed to counts as somebody else's, which a server-side apply leaves there."""
+    """Whether lists and selectors are to be as wanted, whoever added to them: what somebody else added, or
+    renamed an item of ours to, counts as theirs, and a server-side apply leaves it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +105,27 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
     """Give the changes, in order."""
     wanted: list[tuple[Manifest | None, Manifest | None]] = [
         (service_account(tracker), children.service_account),
-        (network_policy(tracker), children.network_policy),
+        (network_policy(tracker, wishes.defaults.gateway), children.network_policy),
         (state_secret(tracker, wishes.state_url) if wishes.state_url else None, children.state_secret),
         (_grown(cache_claim(tracker), children.cache_claim), children.cache_claim),
     ]
-    if wishes.function_id is not None:
+    if wishes.door_token is not None:
+        wanted.append((door_service(tracker), children.door_service))
+        wanted.append((door_secret(tracker, wishes.door_token), children.door_secret))
+    if _runs(tracker, children, wishes):
         workload = stateful_set(tracker, wishes.function_id, wishes.defaults, wishes.restart_digest)
         wanted.append((workload, children.workload.stateful_set))
     changes = [action for each, live in wanted for action in _change(tracker, each, live)]
     if _agent_may_use_the_old(changes, children.workload):
         changes = [each for each in changes if not (isinstance(each, Delete) and each.kind == "Secret")]
     return [*changes, *_pod_changes(tracker, children, wishes, now)]
+
+
+def _runs(tracker: Tracker, children: Children, wishes: Wishes) -> bool:
+    """Whether there is to be a StatefulSet; a serverless one that runs is kept right without a gateway."""
+    if tracker.is_serverless:
+        return wishes.door_token is not None or children.workload.stateful_set is not None
+    return wishes.function_id is not None
 
 
 def _agent_may_use_the_old(changes: Iterable[Action], workload: Workload) -> bool:
@@ -133,7 +155,7 @@ def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) ->
     difference = drift(wanted, live)
     if difference is not None:
         why = f"{name} is missing" if live is None else f"{name} differs in {difference}"
-        yield Apply(wanted, live, why, overwrite=lacks_an_item(difference))
+        yield Apply(wanted, live, why, overwrite=outlasts_an_apply(difference))
 
 
 def _pod_changes(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) -> Iterator[Action]:

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     )
 
 Kind: TypeAlias = Literal[
-    "StatefulSet", "ServiceAccount", "NetworkPolicy", "Secret", "PersistentVolumeClaim", "ConfigMap"
+    "StatefulSet",
+    "ServiceAccount",
+    "NetworkPolicy",
+    "Secret",
+    "PersistentVolumeClaim",
+    "ConfigMap",
+    "Service",
 ]
 
 

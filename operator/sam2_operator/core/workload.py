@@ -30,8 +30,10 @@ _LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreach
 _HTTP = "http"
 
 
-def stateful_set(tracker: Tracker, function_id: int, defaults: Defaults, restart_digest: str) -> Manifest:
-    """Give the StatefulSet of a tracker whose function is registered."""
+def stateful_set(
+    tracker: Tracker, function_id: int | None, defaults: Defaults, restart_digest: str
+) -> Manifest:
+    """Give the StatefulSet of a tracker whose function is registered; None for a serverless one."""
     name = tracker.metadata.name
     spec = {
         "replicas": 0 if tracker.spec.suspend else 1,
@@ -72,7 +74,7 @@ def serves(workload: Workload, function_id: int | None) -> bool:
     return setting in container.get("env", [])
 
 
-def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:
+def _pod(tracker: Tracker, function_id: int | None, defaults: Defaults) -> Manifest:
     agent = tracker.spec.agent
     volumes, mounts = environment.volumes(tracker)
     pull_secrets = [secret.name for secret in agent.image_pull_secrets or ()] or list(
@@ -106,7 +108,9 @@ def _pod(tracker: Tracker, function_id: int, defaults: Defaults) -> Manifest:
     }
 
 
-def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: list[Manifest]) -> Manifest:
+def _container(
+    tracker: Tracker, function_id: int | None, defaults: Defaults, mounts: list[Manifest]
+) -> Manifest:
     agent = tracker.spec.agent
     image = agent.image or defaults.image
     default_policy = None if agent.image else defaults.image_pull_policy
@@ -115,7 +119,7 @@ def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: l
         "image": image,
         "imagePullPolicy": agent.image_pull_policy or default_policy or _usual_pull_policy(image),
         "env": environment.environment(tracker, function_id),
-        "ports": [{"name": _HTTP, "containerPort": environment.PORT, "protocol": "TCP"}],
+        "ports": _ports(tracker),
         # Downloading and loading a model takes minutes, an hour on a slow line; after that, liveness decides.
         "startupProbe": _probe("/startupz", period=5, failures=720),
         "livenessProbe": _probe("/livez", period=10, failures=6),
@@ -130,6 +134,13 @@ def _container(tracker: Tracker, function_id: int, defaults: Defaults, mounts: l
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
+
+
+def _ports(tracker: Tracker) -> list[Manifest]:
+    ports = [{"name": _HTTP, "containerPort": environment.PORT, "protocol": "TCP"}]
+    if tracker.is_serverless:
+        ports.append({"name": "door", "containerPort": environment.DOOR_PORT, "protocol": "TCP"})
+    return ports
 
 
 def _usual_pull_policy(image: str) -> str:

@@ -35,7 +35,7 @@ class AgentProcess:
         self.log_file = folder / "agent.log"
         self.termination_file = folder / "termination"
         chosen = {
-            "AGENT_ID": "s2t_test",
+            **({} if settings.get("INTERFACE") == "serverless" else {"AGENT_ID": "s2t_test"}),
             "SHAPE_TYPES": "mask,polygon,rectangle",
             "MODEL_CONFIG": str(CONFIG),
             "MODEL_CHECKPOINT": str(WEIGHTS),
@@ -117,6 +117,10 @@ class AgentProcess:
             return {}
         return found
 
+    def door(self) -> str:
+        """The URL of the door of an agent that is called."""
+        return f"http://127.0.0.1:{self._told('Calls are taken')}/"
+
     def get(self, path: str) -> bytes:
         """GET one of the agent's endpoints; raises `OSError` where it does not answer 200."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port()}{path}", timeout=10) as answer:
@@ -142,10 +146,15 @@ class AgentProcess:
 
     def _http_port(self) -> int:
         if self._port is None:
-            text = self.log_file.read_bytes()[self._seen :].decode()
-            ports = [json.loads(line).get("port") for line in text.splitlines() if line.startswith("{")]
-            found = [port for port in ports if port]
-            if not found:
-                raise ConnectionRefusedError
-            self._port = found[0]
+            self._port = self._told("The agent starts")
         return self._port
+
+    def _told(self, message: str) -> int:
+        """The port that a line of the log names."""
+        text = self.log_file.read_bytes()[self._seen :].decode()
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        ports = [line["port"] for line in lines if line.get("message") == message]
+        if not ports:
+            raise ConnectionRefusedError
+        port: int = ports[-1]
+        return port

@@ -21,7 +21,8 @@ from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock
 from sam2_agent.core.status import Status
-from sam2_agent.loop import Agent, World
+from sam2_agent.loop import Agent
+from sam2_agent.world import QueueWorld
 from tests.integration.agent.agent_process import PREFIX
 from tests.toy_tracker import ToyTracker
 
@@ -110,7 +111,7 @@ class InProcessAgent:
             on_answer=lambda: self.status.answered("Redis"),
             on_dropped=self.metrics.memories_dropped,
         )
-        world = World(
+        world = QueueWorld(
             tracker=self.tracker,
             compute=compute,
             queue=CVATQueue(self._client, self._function, "s2t_test"),

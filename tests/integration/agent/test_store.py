@@ -143,7 +143,7 @@ async def test_everything_lives_its_time_from_its_last_use(redis_server: RedisSe
     async with opened(redis_server) as store:
         token = await token_of(store)
         await store.publish(token, [Publication(ONE, b"a")])
-        await store.remember({"one": b"memory", "old": b"memory"}, [], [])
+        await store.remember({Key("memory", "one"): b"memory", Key("memory", "old"): b"memory"}, [], [])
         with redis_server.client() as client:
             assert 990 < client.ttl(f"{PREFIX}answer:one") <= 1000
             assert 90 < client.ttl(f"{PREFIX}memory:one") <= 100
@@ -168,7 +168,7 @@ async def test_a_full_redis_takes_no_records_but_keeps_lease_and_requests(redis_
                 await store.publish(token, [Publication(OTHER, b"after")])
             assert full.value.reason == "RedisRefused"
             with pytest.raises(StoreUnavailable, match="full"):
-                await store.remember({"one": b"memory"}, [], [])
+                await store.remember({Key("memory", "one"): b"memory"}, [], [])
             assert await store.renew(token, 60.0) == 0
             await store.record("request", b"{}")
             assert await store.recorded() == {"request": b"{}"}
@@ -192,7 +192,7 @@ async def test_the_commands_told_are_those_that_are_used(redis_server: RedisServ
         assert await store.renew(token, 60.0) == 1
         await store.publish(token, [Publication(ONE, b"a")])
         await store.publish(token, [Publication(ONE, b"b")])
-        await store.remember({"one": b"memory"}, [ONE], ["none"])
+        await store.remember({Key("memory", "one"): b"memory"}, [ONE], ["none"])
         assert await store.read([ONE]) == [b"a"]
         assert await store.recorded() == {"request": b"{}"}
         await store.forget_damaged("request", b"damaged")

@@ -136,7 +136,7 @@ def test_single_commands_and_any_script(server: RedisServer, operations: list[Op
 NONCES = ["1" * 32, "2" * 32]
 HOLDERS = ["one", "two"]
 TOKENS = st.sampled_from([nonce + holder for nonce in NONCES for holder in HOLDERS])
-RECORDS = st.builds(Key, st.sampled_from(["answer", "memory", "init"]), st.sampled_from(["s", "t"]))
+RECORDS = st.builds(Key, st.sampled_from(["answer", "memory", "link", "init"]), st.sampled_from(["s", "t"]))
 DATA = st.sampled_from([b"1", b"22", b"\xff"])
 IDS = st.sampled_from(["r1", "r2"])
 HOURS = st.integers(0, 2).map(lambda hours: hours * HOUR + HOUR / 2)
@@ -156,7 +156,9 @@ def store_calls() -> SearchStrategy[Operation]:
         st.tuples(st.just("read"), st.lists(RECORDS, max_size=3)),
         st.tuples(
             st.just("remember"),
-            st.dictionaries(st.sampled_from(["s", "t"]), DATA),
+            st.dictionaries(
+                st.builds(Key, st.sampled_from(["memory", "link"]), st.sampled_from(["s", "t"])), DATA
+            ),
             st.lists(RECORDS, max_size=2),
             st.lists(st.sampled_from(["s", "t"]), max_size=2),
         ),

@@ -9,7 +9,7 @@ import pytest
 
 from sam2_agent import VERSION, settings
 from sam2_agent.errors import InvalidSettings
-from sam2_agent.settings import Settings
+from sam2_agent.settings import QueueSettings, ServerlessSettings
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,11 +30,13 @@ def good(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def load(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> Settings:
+def load(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> QueueSettings:
     environment = {settings.PREFIX + name: value for name, value in values.items()}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return settings.load(environment)
+    found = settings.load(environment)
+    assert isinstance(found, QueueSettings)
+    return found
 
 
 def test_settings_are_read(monkeypatch: pytest.MonkeyPatch, good: dict[str, str]) -> None:
@@ -93,6 +95,20 @@ def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "agent.md").read_text()
     names = [
         field.validation_alias or settings.PREFIX + name.upper()
-        for name, field in Settings.model_fields.items()
+        for kind in (QueueSettings, ServerlessSettings)
+        for name, field in kind.model_fields.items()
     ]
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_an_agent_that_is_called_needs_no_cvat(monkeypatch: pytest.MonkeyPatch, good: dict[str, str]) -> None:
+    queue = ("CVAT_URL", "CVAT_CREDENTIALS_DIR", "FUNCTION_ID", "AGENT_ID")
+    called = {name: value for name, value in good.items() if name not in queue} | {"INTERFACE": "serverless"}
+    environment = {settings.PREFIX + name: value for name, value in called.items()}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = settings.load(environment)
+    assert isinstance(found, ServerlessSettings)
+    assert (found.door_port, found.door_token_file) == (8081, None)
+    with pytest.raises(InvalidSettings, match="SAM2_AGENT_CVAT_URL"):
+        settings.load({**environment, "SAM2_AGENT_CVAT_URL": "http://cvat"})

@@ -23,7 +23,8 @@ from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Queue, Taken
 from sam2_agent.core.status import Status
-from sam2_agent.loop import World, _answering
+from sam2_agent.loop import _answering
+from sam2_agent.world import QueueWorld
 from tests.simulation.models import JitteryTracker
 from tests.simulation.redis import SimRedis, SimRedisClient
 from tests.simulation.redis.replies import Reply
@@ -65,7 +66,7 @@ class One:
             on_answer=lambda: None,
         )
         tracker = JitteryTracker(Random(seed), {})
-        world = World(
+        world = QueueWorld(
             tracker=tracker,
             compute=self._compute,
             queue=cast("Queue", None),

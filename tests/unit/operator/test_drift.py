@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sam2_operator.core.drift import DIGEST_ANNOTATION, drift, lacks_an_item, with_digest
+from sam2_operator.core.drift import DIGEST_ANNOTATION, drift, outlasts_an_apply, overwriting, with_digest
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,12 @@ def test_a_field_no_longer_wanted_shows_by_the_digest() -> None:
             {"ports": [{"name": "http", "containerPort": 2}]},
             True,
         ),
+        (
+            {"ports": [{"name": "door", "port": 1, "protocol": "TCP"}]},
+            {"ports": [{"name": "door", "port": 1, "protocol": "UDP"}]},
+            True,
+        ),
+        ({"ports": [{"name": "door", "port": 1}]}, {"ports": [{"name": "door", "port": 2}]}, True),
         ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, False),
         ({"spec": {"replicas": 1}}, {"spec": {"replicas": 3}}, False),
     ],
@@ -72,4 +78,45 @@ def test_an_item_that_goes_by_another_key_is_told_from_an_edited_one(
 ) -> None:
     difference = drift(wanted, live)
     assert difference is not None
-    assert lacks_an_item(difference) == renamed
+    assert outlasts_an_apply(difference) == renamed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "where"),
+    [
+        ({"selector": {"app": "a"}}, {"selector": {"app": "a", "team": "b"}}, "selector"),
+        (
+            {"podSelector": {"matchLabels": {"app": "a"}}},
+            {"podSelector": {"matchLabels": {"app": "a"}, "matchExpressions": [{"key": "team"}]}},
+            "podSelector",
+        ),
+        (
+            {"podSelector": {"matchLabels": {"app": "a"}}},
+            {"podSelector": {"matchLabels": {"app": "a", "team": "b"}}},
+            "podSelector.matchLabels",
+        ),
+        (
+            {"from": [{"namespaceSelector": {}}]},
+            {"from": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
+            "from[0].namespaceSelector",
+        ),
+    ],
+)
+def test_what_is_added_to_a_selector_is_taken_out(wanted: Any, live: Any, where: str) -> None:
+    difference = drift(wanted, live)
+    assert difference == where
+    assert outlasts_an_apply(difference)
+    assert drift(wanted, merged(live, overwriting(wanted, live))) is None
+
+
+def merged(live: Any, patch: Any) -> Any:
+    """What a merge patch makes, by RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(live) if isinstance(live, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result

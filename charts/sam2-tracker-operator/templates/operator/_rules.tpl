@@ -25,6 +25,12 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch, delete]
+{{- if .Values.gateway.enabled }}
+# Where the gateway finds the agents of serverless trackers.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, patch]
+{{- end }}
 # Certificates that trackers name.
 - apiGroups: [""]
   resources: [configmaps]

@@ -22,11 +22,11 @@ class NotFoundError(KubernetesError):
 
 
 class MissingRightError(KubernetesError):
-    """The operator's account may not do this (403)."""
+    """The account of this process may not do this (403)."""
 
 
 class UnauthorizedError(KubernetesError):
-    """The API server does not accept the operator's credentials (401): nothing was done."""
+    """The API server does not accept these credentials (401): nothing was done."""
 
 
 def parsed(verb: str, path: str, status: int, data: bytes) -> Manifest:
@@ -55,7 +55,7 @@ def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesE
     sentence = f"The API server refused {verb} {path}: {message}"
     if status == 401:
         return UnauthorizedError(
-            f"The API server does not know the operator (401 for {verb} {path}): its token has expired, or "
+            f"The API server does not know this account (401 for {verb} {path}): its token has expired, or "
             "its ServiceAccount was deleted: restore that and restart the operator's pod."
         )
     if status in _KINDS:
@@ -63,7 +63,7 @@ def _refusal(verb: str, path: str, status: int, answer: Manifest) -> KubernetesE
     if "NamespaceTerminating" in causes:
         return NamespaceTerminatingError(sentence)
     if status == HTTPStatus.FORBIDDEN and _is_missing_right(message):
-        return MissingRightError(f"{sentence}. Give the operator the rights listed in docs/operator.md.")
+        return MissingRightError(f"{sentence}. Give this account the rights listed in docs/operator.md.")
     if status in {400, 403, 422}:
         return InvalidObjectError(str(message))
     return KubernetesError(sentence)

@@ -16,6 +16,7 @@ from sam2_operator.adapters.kube.events import Announcement, EventRecorder
 from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from sam2_operator.api.tracker import FINALIZER, Tracker
+from sam2_operator.core.drift import overwriting
 from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
 from sam2_operator.errors import ConflictError, KubernetesError
 
@@ -31,6 +32,7 @@ _PATHS: Mapping[str, str] = {
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Secret": "/api/v1/namespaces/{}/secrets",
+    "Service": "/api/v1/namespaces/{}/services",
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
@@ -136,12 +138,13 @@ class Kube:
         )
 
     def overwrite(self, wanted: Manifest, live: Manifest) -> None:
-        """Replace all lists of this very object by those that are wanted."""
+        """Replace all lists and selectors of this very object by those that are wanted."""
         metadata = live["metadata"]
         identity = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-        content = {
-            key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}
-        }
+        content = overwriting(
+            {key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}},
+            live,
+        )
         path = f"{_PATHS[wanted['kind']].format(metadata['namespace'])}/{metadata['name']}"
         query = {"fieldManager": FIELD_MANAGER}
         self.api.call("PATCH", path, query=query, body={"metadata": identity, **content}, content_type=MERGE)
