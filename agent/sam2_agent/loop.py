@@ -154,10 +154,13 @@ class Agent:
                 if not await self._serve_next():
                     await self._idle()
                 backoff.reset()
+                self._status.unhindered()
             except LeaseLost:
+                self._status.unhindered()
                 await self._work.wait(self._patience.poll)
             except Unavailable as trouble:
                 self._troubles.note(trouble)
+                self._status.hindered(trouble)
                 await self._serving.pause(backoff.next(trouble.retry_after))
 
     async def _idle(self) -> None:

@@ -65,6 +65,8 @@ class Status:
     _answered: dict[Peer, float] = field(default_factory=dict)
     _troubles: dict[Peer, Unavailable] = field(default_factory=dict)
     _refusals: dict[Peer, tuple[Unavailable, float]] = field(default_factory=dict)
+    _hindrance: tuple[Unavailable, float] | None = None
+    """Why requests cannot be taken, and since when: other calls, such as a stream, may go on."""
     _moved: float | None = None
 
     def answered(self, peer: Peer) -> None:
@@ -81,6 +83,15 @@ class Status:
     def served(self) -> None:
         """A request was answered, so nothing that this takes is refused."""
         self._refusals.clear()
+
+    def hindered(self, trouble: Unavailable) -> None:
+        """No request could be taken, or the one in hand not be answered."""
+        since = self._hindrance[1] if self._hindrance else self.clock.now()
+        self._hindrance = trouble, since
+
+    def unhindered(self) -> None:
+        """The queue was asked, or there is no right to ask it."""
+        self._hindrance = None
 
     def trouble_with(self, peer: Peer) -> Unavailable | None:
         """What is wrong with CVAT or Redis now."""
@@ -112,7 +123,7 @@ class Status:
         fresh = all(self._fresh(peer) for peer in self.peers)
         held = self.lease_held()
         refused = any(self.refused_by(peer) for peer in self.peers)
-        ready = self.phase == "Serving" and held and fresh and not refused
+        ready = self.phase == "Serving" and held and fresh and not refused and not self._lastingly_hindered()
         reason, message = ("Serving", _SENTENCES["Serving"]) if ready else self._why_not()
         return Report(
             version=self.version,
@@ -126,6 +137,9 @@ class Status:
             redisAnsweredSecondsAgo=self._age("Redis"),
             modelFingerprint=self.fingerprint,
         )
+
+    def _lastingly_hindered(self) -> bool:
+        return self._hindrance is not None and self.clock.now() - self._hindrance[1] > FRESH_SECONDS
 
     def _fresh(self, peer: Peer) -> bool:
         age = self._age(peer)
@@ -142,6 +156,9 @@ class Status:
         for peer in self.peers:
             if trouble := self.trouble_with(peer) or self.refused_by(peer):
                 return trouble.reason, str(trouble)
+        if self._hindrance is not None:
+            trouble, _ = self._hindrance
+            return trouble.reason, str(trouble)
         if not self.lease_held():
             return "WaitingForLease", _SENTENCES["WaitingForLease"]
         silent = next((peer for peer in reversed(self.peers) if not self._fresh(peer)), self.peers[0])

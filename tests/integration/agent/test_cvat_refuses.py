@@ -153,6 +153,26 @@ def test_an_agent_that_is_refused_says_so_does_not_spin_and_goes_on(world: World
     agent.wait_for(lambda: agent.status.report().ready)
 
 
+def test_a_stream_that_lives_on_does_not_hide_that_requests_are_refused(world: World) -> None:
+    """CVAT may look at an account's rights when a stream begins, and never again."""
+    world.cvat.set_streams(keep_alive_seconds=0.05)
+    agent = hurried(world)
+    refused = world.cvat.faults.status(ACQUIRE, 403, times=None)
+    agent.wait_for(lambda: agent.status.report().reason == "AccessDenied")
+    seen: set[tuple[bool, str]] = set()
+    until = agent.clock.now() + 120
+
+    def watched() -> bool:
+        report = agent.status.report()
+        seen.add((report.ready, report.reason))
+        return agent.clock.now() > until
+
+    agent.wait_for(watched)
+    assert not any(ready for ready, _ in seen), seen
+    refused.clear()
+    agent.wait_for(lambda: agent.status.report().ready)
+
+
 def test_what_cvat_asks_to_wait_is_waited_by_each_part_of_the_agent(world: World) -> None:
     agent = hurried(world)
     for route in (ACQUIRE, WATCH):

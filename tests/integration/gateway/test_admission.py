@@ -112,7 +112,7 @@ def test_the_secret_may_change(closed: Gateway, secret: Path) -> None:
     assert closed.get("/another/api/functions").status == 200
     secret.unlink()
     assert closed.get("/another/api/functions").status == 503
-    assert "cannot read" in closed.log()
+    assert "cannot be read" in closed.log()
     assert SECRET not in closed.log()
 
 

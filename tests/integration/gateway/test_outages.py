@@ -58,6 +58,7 @@ def test_one_that_never_knew_any_is_not_ready(kubernetes: Kubernetes, tmp_path: 
     config = kubernetes.kubeconfig(tmp_path)
     with gateway(config, tmp_path, ROSTER_FILE=str(tmp_path / "roster.json")) as running:
         wait_for(lambda: "last known are shown" in running.log(), "the gateway to notice")
+        wait_for(lambda: "serving CVAT" in running.log(), "the gateway to take calls")
         told = running.health("/readyz")
         assert told is not None
         assert told.status == 503
@@ -84,6 +85,7 @@ def test_one_that_may_list_none_is_not_ready(kubernetes: Kubernetes, tmp_path: P
     kubernetes.forbidden = {"lab", "zoo"}
     with gateway(kubernetes.kubeconfig(tmp_path), tmp_path, NAMESPACES="lab,zoo") as running:
         wait_for(lambda: "last known are shown" in running.log(), "the gateway to notice")
+        wait_for(lambda: "serving CVAT" in running.log(), "the gateway to take calls")
         assert not running.is_ready()
 
 

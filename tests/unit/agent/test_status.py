@@ -82,6 +82,21 @@ def test_what_redis_refuses_is_told_although_the_lease_is_renewed() -> None:
     assert status.report().ready, "nobody met the refusal for a while"
 
 
+def test_requests_that_cannot_be_taken_are_told_although_cvat_answers_otherwise() -> None:
+    status, clock = serving()
+    denied = CVATUnavailable("Not yours.", reason="AccessDenied")
+    for _ in range(2):
+        assert status.report().ready, "once is no lasting trouble"
+        status.hindered(denied)
+        clock.time += FRESH_SECONDS / 2 + 1
+        status.answered("CVAT")
+        status.answered("Redis")
+    report = status.report()
+    assert (report.ready, report.reason, report.message) == (False, "AccessDenied", "Not yours.")
+    status.unhindered()
+    assert status.report().ready
+
+
 @pytest.mark.parametrize("phase", ["Starting", "LoadingModel", "Draining"])
 def test_before_and_after_serving_the_phase_is_the_reason(phase: str) -> None:
     status, _ = serving()
