@@ -134,6 +134,12 @@ class AgentProcess:
             float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
         )
 
+    def memory(self) -> int:
+        """The most resident memory that the process ever had, in bytes."""
+        status = Path(f"/proc/{self._running().pid}/status").read_text()
+        (line,) = [each for each in status.splitlines() if each.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log."""
         lines = self.log_file.read_text().splitlines()
