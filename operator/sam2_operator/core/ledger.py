@@ -24,6 +24,8 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = Lock()
         self._trackers: dict[str, Tracker] = {}
+        self._holders: dict[tuple[str, int], dict[str, Tracker]] = {}
+        """By CVAT and function id: every reconcile asks, and must not look through all trackers for it."""
         self.filled = False
 
     def fill(self, trackers: Iterable[Tracker]) -> None:
@@ -38,13 +40,16 @@ class Ledger:
             known = self._trackers.get(tracker.key)
             if known is not None and _version(known) > _version(tracker):
                 return None
+            self._take_out(tracker.key)
             self._trackers[tracker.key] = tracker
+            if (place := _place(tracker)) is not None:
+                self._holders.setdefault(place, {})[tracker.key] = tracker
         return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
 
     def forget(self, key: str) -> Tracker | None:
         """Drop a tracker that is gone; give what was known of it."""
         with self._lock:
-            return self._trackers.pop(key, None)
+            return self._take_out(key)
 
     def claimed(self, tracker: Tracker) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold."""
@@ -57,7 +62,7 @@ class Ledger:
 
     def serves(self, tracker: Tracker, function_id: int) -> bool:
         """Whether another tracker of the same CVAT has this function for its agent."""
-        return any(other.status.function_id == function_id for other in self._others(tracker))
+        return any(self._other_holders(tracker, function_id))
 
     def contests(self, tracker: Tracker) -> bool:
         """Whether another tracker has a better right to the function that this one has.
@@ -70,10 +75,9 @@ class Ledger:
         if mine.function_id is None or mine.function is None:
             return False
         right = (mine.function.adopted, tracker.key)
-        holders = [each for each in self._others(tracker) if each.status.function_id == mine.function_id]
         return any(
             each.status.function is not None and (each.status.function.adopted, each.key) < right
-            for each in holders
+            for each in self._other_holders(tracker, mine.function_id)
         )
 
     def rivals(self, tracker: Tracker) -> tuple[Rival, ...]:
@@ -84,6 +88,21 @@ class Ledger:
             if other.status.registration is not None
         )
 
+    def _take_out(self, key: str) -> Tracker | None:
+        known = self._trackers.pop(key, None)
+        place = None if known is None else _place(known)
+        if place is not None:
+            holders = self._holders[place]
+            del holders[key]
+            if not holders:
+                del self._holders[place]
+        return known
+
+    def _other_holders(self, tracker: Tracker, function_id: int) -> list[Tracker]:
+        with self._lock:
+            holders = list(self._holders.get((tracker.spec.cvat.root, function_id), {}).values())
+        return [each for each in holders if each.metadata.uid != tracker.metadata.uid]
+
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:
             known = list(self._trackers.values())
@@ -93,6 +112,11 @@ class Ledger:
             for other in known
             if other.metadata.uid != tracker.metadata.uid and other.spec.cvat.root == url
         ]
+
+
+def _place(tracker: Tracker) -> tuple[str, int] | None:
+    function_id = tracker.status.function_id
+    return None if function_id is None else (tracker.spec.cvat.root, function_id)
 
 
 def _version(tracker: Tracker) -> int:

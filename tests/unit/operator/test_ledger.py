@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given as given_
+from hypothesis import strategies as st
+
 from sam2_operator.api.tracker import Tracker
 from sam2_operator.core.ledger import Ledger
 from tests.unit.operator.build import tracker
@@ -74,3 +77,25 @@ def test_of_two_that_settled_for_one_function_the_first_by_name_keeps_it() -> No
     ledger.fill([bikes := given("bikes", "b", adopted=False), cars := given("cars", "a", adopted=False)])
     assert ledger.contests(cars)
     assert not ledger.contests(bikes)
+
+
+@given_(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("uv"), st.none() | st.integers(1, 3), st.booleans())
+    )
+)
+def test_who_serves_a_function_is_what_was_noted_last(
+    notes: list[tuple[str, str, int | None, bool]],
+) -> None:
+    ledger, known = Ledger(), dict[str, tuple[str, int | None]]()
+    for version, (name, uid, function_id, there) in enumerate(notes):
+        if there:
+            status = None if function_id is None else {"functionID": function_id}
+            ledger.note(named(name, uid, status, version=version))
+            known[name] = uid, function_id
+        else:
+            ledger.forget(f"lab/{name}")
+            known.pop(name, None)
+        for asked in (1, 2, 3):
+            served = any(other != "v" and held == asked for other, held in known.values())
+            assert ledger.serves(named("x", "v"), asked) == served
