@@ -31,8 +31,10 @@ fi
 step "simulation: $seeds seeds" python -m tests.simulation --scenario everything --first $(((part - 1) * seeds)) --seeds "$seeds"
 step "simulation, two at once: $pairs seeds" python -m tests.simulation --scenario two-at-once --first $(((part - 1) * pairs)) --seeds "$pairs"
 step "crash points" python -m tests.crashpoints
+step "crash points of agents that are called" python -m tests.crashpoints --door
 step "killed in hurried sessions" python -m tests.crashpoints hurried --seeds 40
 step "two at once, real processes" python -m tests.crashpoints two-at-once --seeds 20
+step "two at once that are called" python -m tests.crashpoints two-at-once --seeds 20 --door
 step "operator: simulation, $seeds seeds" python -m tests.operator_simulation --first $(((part - 1) * seeds)) --seeds "$seeds"
 step "operator: crash points" python -m tests.controlplane.crashpoints --shard "$SHARD"
 if [ "$part" = 1 ]; then
