@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sam2_operator.core.drift import DIGEST_ANNOTATION, drift, outlasts_an_apply, overwriting, with_digest
+from tests.operator_simulation.kubernetes.apply import merged
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,3 @@ def test_what_is_added_to_a_selector_is_taken_out(wanted: Any, live: Any, where:
     assert difference == where
     assert outlasts_an_apply(difference)
     assert drift(wanted, merged(live, overwriting(wanted, live))) is None
-
-
-def merged(live: Any, patch: Any) -> Any:
-    """What a merge patch makes, by RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(live) if isinstance(live, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
