@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_operator.core.gateway import door_token
 from tests.cvat_standin.serverless import Annotator, Dashboard, LambdaManager
 from tests.cvat_standin.serverless.annotator import Track
 from tests.cvat_standin.shapes import Shape
 from tests.integration.agent.agent_process import AgentProcess
 from tests.integration.gateway.conftest import Start
-from tests.integration.gateway.kubernetes import Kubernetes, tracker
-from tests.integration.gateway.process import KEY, OF_THE_PROCESS
-from tests.ports import free_port
-from tests.redis_server import RedisServer, redis_server
+from tests.integration.gateway.process import OF_THE_PROCESS
 from tests.samples import FULL
-
-__all__ = ["redis_server"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -63,33 +56,21 @@ def shapes(seed: int) -> list[Shape]:
     return drawn
 
 
-def test_all_are_served_in_bounded_memory(
-    kubernetes: Kubernetes, redis_server: RedisServer, start: Start, tmp_path: Path
-) -> None:
-    port = free_port()
-    ready = tracker(str(port))
-    kubernetes.trackers.append(ready)
-    token = tmp_path / "token"
-    token.write_text(door_token(KEY, ready["metadata"]["uid"]))
-    settings = {"INTERFACE": "serverless", "DOOR_PORT": str(port), "DOOR_TOKEN_FILE": str(token)}
-    agent = AgentProcess(tmp_path / "agent", {**settings, "REDIS_URL": redis_server.url})
+def test_all_are_served_in_bounded_memory(real_agent: tuple[AgentProcess, str], start: Start) -> None:
+    agent, name = real_agent
     gateway = start()
     agent.start()
-    try:
-        agent.wait_ready()
-        idle = agent.memory()
+    agent.wait_ready()
+    idle = agent.memory()
 
-        def work(seed: int) -> Track:
-            dashboard = Dashboard(f"http://127.0.0.1:{gateway.port}", seconds=PATIENCE_SECONDS)
-            page = Annotator(LambdaManager(dashboard))
-            return page.track(f"lab.{port}", pictures(seed), shapes(seed), start=0, stop=FRAMES - 1)
+    def work(seed: int) -> Track:
+        dashboard = Dashboard(f"http://127.0.0.1:{gateway.port}", seconds=PATIENCE_SECONDS)
+        page = Annotator(LambdaManager(dashboard))
+        return page.track(name, pictures(seed), shapes(seed), start=0, stop=FRAMES - 1)
 
-        with ThreadPoolExecutor(ANNOTATORS) as annotators:
-            tracks = list(annotators.map(work, range(ANNOTATORS)))
-        grown = agent.memory() - idle
-        held = gateway.memory()
-    finally:
-        agent.kill()
+    with ThreadPoolExecutor(ANNOTATORS) as annotators:
+        tracks = list(annotators.map(work, range(ANNOTATORS)))
+    grown, held = agent.memory() - idle, gateway.memory()
     assert [len(track.frames) for track in tracks] == [FRAMES] * ANNOTATORS
     assert all(len(frame.shapes) == OBJECTS for track in tracks for frame in track.frames)
     print(f"the agent took {grown >> 20} MiB more than idle, the gateway {held >> 20} MiB")
