@@ -86,7 +86,8 @@ class DoorStage:
             return annotate(clip, track, interruptions=planned)
 
     def functions(self) -> int:
-        """How many trackers CVAT lists."""
+        """How many trackers CVAT lists, once the one that is served is Ready again after the last kill."""
+        self.function()
         return len(self.manager.trackers())
 
     def agents(self) -> frozenset[str]:
