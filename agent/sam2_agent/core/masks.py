@@ -62,10 +62,11 @@ def decode_mask(points: Sequence[float], size: tuple[int, int]) -> NDArray[np.bo
 
 def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """The smallest box x1, y1, x2, y2 around a mask, x2 and y2 just outside it; None for an empty mask."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    if columns.size == 0:
-        return None
     rows = np.flatnonzero(mask.any(axis=1))
+    if rows.size == 0:
+        return None
+    # Columns lie scattered in memory: only where there are rows of the object they are worth a look.
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
