@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered
+from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered, Resized
 
 HEIGHT, WIDTH = 480, 720
 OBJECT_HEIGHT = 300
@@ -37,6 +37,7 @@ class SizedTracker:
     """Computes nothing; its records are as large as a published model's."""
 
     fingerprint = "f" * 64
+    batch_size = 32
 
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
@@ -44,7 +45,10 @@ class SizedTracker:
         self._noise = self._rng.bytes(2 * MEMORY_BYTES)
         self._turn = itertools.count()
 
-    def encode(self, _image: NDArray[np.uint8]) -> Sized:
+    def resize(self, image: NDArray[np.uint8]) -> Resized:
+        return Resized((WIDTH, HEIGHT), image)
+
+    def encode(self, _image: Resized) -> Sized:
         return Sized()
 
     def prompt(self, _features: Features, prompts: Sequence[Prompt]) -> list[Output]:

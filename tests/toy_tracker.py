@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.tracking import BoxPrompt, Context, Features, Memory, Prompt, Remembered
+from sam2_agent.core.tracking import BoxPrompt, Context, Features, Memory, Prompt, Remembered, Resized
 from sam2_agent.errors import DamagedRecord
 
 POINTER_WIDTH = 8
@@ -46,16 +46,20 @@ class ToyTracker:
 
     def __init__(self, fingerprint: str = "toy") -> None:
         self.fingerprint = fingerprint
+        self.batch_size = 32
         self.steps = 0
         self.sees = True
         self.encoded = 0
         self.at_once = 0
         """The most objects that one call was about."""
 
-    def encode(self, image: NDArray[np.uint8]) -> ToyFeatures:
-        self.encoded += 1
+    def resize(self, image: NDArray[np.uint8]) -> Resized:
         height, width = image.shape[:2]
-        return ToyFeatures((width, height), hashlib.sha256(image.tobytes()).digest())
+        return Resized((width, height), image)
+
+    def encode(self, image: Resized) -> ToyFeatures:
+        self.encoded += 1
+        return ToyFeatures(image.size, hashlib.sha256(image.pixels.tobytes()).digest())
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[ToyOutput]:
         self.at_once = max(self.at_once, len(prompts))

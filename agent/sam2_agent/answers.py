@@ -16,6 +16,8 @@ from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serverless import Serverless
 from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.shown import Shown
+from sam2_agent.core.stepping import Stepping
+from sam2_agent.core.survivors import Survivors
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.core.tracks import Tracks
 
@@ -37,9 +39,8 @@ def serverless(
     sparing = SecondChance(compute, recent)
     shown = Shown(tracker, sparing, recent)
     tracks = Tracks(
-        tracker=tracker,
-        compute=sparing,
-        pictures=shown,
+        stepping=Stepping(tracker=tracker, compute=sparing, pictures=shown, recent=recent, events=events),
+        survivors=Survivors(tracker=tracker, compute=sparing, store=records, recent=recent, events=events),
         store=records,
         keeping=WriteAhead(records, tracker, sparing, recent),
         recent=recent,

@@ -1,33 +1,35 @@
 """The agent's loop.
 
-Four things run at once: the lease is kept, the queue is watched, memories are written behind, and one worker
-takes a request after the other, interactive ones first, and brings it to its end (`core.serving`).
-
-What is recorded in Redis is also the inbox: there the holder of the lease finds what a predecessor left, and
-what reached an agent without the lease.
+Four things run at once: the lease is kept, the queue is watched, memories are written behind, and requests
+are taken (`core.intake`) and brought to their end (`core.serving`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
-from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.answering import Answering
 from sam2_agent.core.backoff import Backoff
 from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.footage import Footage
+from sam2_agent.core.foresight import Foresight
+from sam2_agent.core.intake import Intake
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.recent import Recent
-from sam2_agent.core.requests import CATEGORIES, Category, Recorded
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serving import Serving
 from sam2_agent.core.shapes import ShapeType
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
+from sam2_agent.core.stepping import Stepping
+from sam2_agent.core.survivors import Survivors
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
-from sam2_agent.errors import DamagedRecord, GaveUp, LeaseLost, Unavailable
+from sam2_agent.core.watched import Watched
+from sam2_agent.errors import GaveUp, Unavailable
 from sam2_agent.world import QueueWorld
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ class Agent:
     def __init__(
         self, world: QueueWorld, status: Status, shape_types: frozenset[ShapeType], patience: Patience
     ) -> None:
-        self._world = world
+        self._world = world = replace(world, compute=Watched(world.compute, status))
         self._status = status
         self._patience = patience
         self._stopping = asyncio.Event()
@@ -55,10 +57,23 @@ class Agent:
             troubles=self._troubles,
             on_recorded=self._look_into_inbox,
         )
-        self._serving = Serving(
+        self._answering = _answering(world, self._behind, shape_types, patience)
+        self._intake = Intake(
             queue=world.queue,
             store=world.store,
-            answering=_answering(world, self._behind, shape_types, patience),
+            serving=Serving(
+                queue=world.queue,
+                store=world.store,
+                answering=self._answering,
+                keeper=self._keeper,
+                status=status,
+                clock=world.clock,
+                rng=world.rng,
+                events=world.events,
+                troubles=self._troubles,
+                patience=patience,
+                stopping=self._stopping,
+            ),
             keeper=self._keeper,
             status=status,
             clock=world.clock,
@@ -68,20 +83,16 @@ class Agent:
             patience=patience,
             stopping=self._stopping,
         )
-        self._work = Alarm(world.clock)
-        self._maybe: set[Category] = set(CATEGORIES)
-        self._ask_at = world.clock.now()
-        self._inbox = False
 
     def stop(self) -> None:
-        """Finish the request in hand, give the lease up, and let `run` return.
+        """Finish the requests in hand, give the lease up, and let `run` return.
 
-        Called again: leave the request to the successor.
+        Called again: leave them to the successor.
         """
         if self._stopping.is_set():
             self._hurrying.set()
         self._stopping.set()
-        self._work.ring()
+        self._intake.stop()
 
     async def run(self) -> None:
         """Serve until stopped; raises an exception group with a `GaveUp` where the agent cannot go on."""
@@ -91,6 +102,8 @@ class Agent:
         except* GaveUp:
             await self._release()
             raise
+        finally:
+            self._answering.close()
         await self._release()
 
     async def _release(self) -> None:
@@ -106,7 +119,7 @@ class Agent:
             beside = [
                 group.create_task(part) for part in (self._keeper.run(), self._watch(), self._behind.run())
             ]
-            worker = group.create_task(self._serve_all())
+            worker = group.create_task(self._intake.run())
             await self._stopping.wait()
             self._status.phase = "Draining"
             await self._drain(worker)
@@ -114,7 +127,7 @@ class Agent:
                 task.cancel()
 
     async def _drain(self, worker: asyncio.Task[None]) -> None:
-        """Let the request in hand and the memories waiting go on for a while; what is left is recorded."""
+        """Let the requests in hand and the memories waiting go on for a while; what is left is recorded."""
         limits = {
             asyncio.ensure_future(self._world.clock.sleep(self._patience.drain)),
             asyncio.ensure_future(self._hurrying.wait()),
@@ -125,6 +138,9 @@ class Agent:
         for task in (worker, flushed, *limits):
             task.cancel()
 
+    def _look_into_inbox(self, recorded: int | None) -> None:
+        self._intake.look_into_inbox(recorded)
+
     async def _watch(self) -> None:
         """Let events wake the worker; they only save time, for it asks anyway."""
         backoff = Backoff(self._world.rng, shortest=0.5, longest=30.0)
@@ -132,91 +148,13 @@ class Agent:
             opened_at = self._world.clock.now()
             asked: float | None = None
             try:
-                await self._world.queue.watch(self._wake)
+                await self._world.queue.watch(self._intake.wake)
             except Unavailable as trouble:
                 self._troubles.note(trouble)
                 asked = trouble.retry_after
             if self._world.clock.now() - opened_at > self._patience.poll:
                 backoff.reset()
             await self._world.clock.sleep(backoff.next(asked))
-
-    def _wake(self, category: Category | None) -> None:
-        self._maybe.update(CATEGORIES if category is None else (category,))
-        self._work.ring()
-
-    async def _serve_all(self) -> None:
-        """Serve one request after the other until told to stop."""
-        backoff = Backoff(self._world.rng)
-        while not self._stopping.is_set():
-            self._status.moved()
-            try:
-                self._keeper.token()
-                if not await self._serve_next():
-                    await self._idle()
-                backoff.reset()
-                self._status.unhindered()
-            except LeaseLost:
-                self._status.unhindered()
-                await self._work.wait(self._patience.poll)
-            except Unavailable as trouble:
-                self._troubles.note(trouble)
-                self._status.hindered(trouble)
-                await self._serving.pause(backoff.next(trouble.retry_after))
-
-    async def _idle(self) -> None:
-        """Wait for an event, or until the queue has to be asked without one."""
-        await self._work.wait(max(0.0, self._ask_at - self._world.clock.now()))
-        if self._world.clock.now() >= self._ask_at:
-            self._maybe.update(CATEGORIES)
-            self._ask_at = self._world.clock.now() + self._patience.poll
-
-    def _look_into_inbox(self, recorded: int | None) -> None:
-        """Wake the worker where more requests are recorded, or were left, than it has in hand."""
-        if recorded is None or max(recorded, self._serving.begun) > self._serving.in_hand:
-            self._inbox = True
-            self._work.ring()
-
-    async def _serve_next(self) -> bool:
-        """Serve what is in the inbox, or else the next request of the queue; return whether there was one."""
-        if self._inbox:
-            self._inbox = False
-            return await self._serve_inbox()
-        for category in CATEGORIES:
-            if category not in self._maybe:
-                continue
-            self._maybe.discard(category)  # before asking: an event that comes meanwhile is not lost
-            try:
-                assignment = await self._world.queue.acquire(category)
-            except Unavailable:
-                self._maybe.add(category)
-                raise
-            if assignment is not None:
-                self._maybe.add(category)
-                await self._serving.serve(Recorded(assignment=assignment, attempts=1))
-                return True
-        return False
-
-    async def _serve_inbox(self) -> bool:
-        """Finish what a predecessor, or an agent without the lease, recorded, and what was left here."""
-        try:
-            recorded = await self._world.store.recorded()
-        except Unavailable:
-            self._inbox = True
-            raise
-        for ar_id, data in recorded.items():
-            if self._stopping.is_set():
-                break
-            try:
-                request = Recorded.load(data, ar_id)
-            except DamagedRecord:
-                self._world.events.damaged("request")
-                await self._world.store.forget_damaged(ar_id, data)
-                continue
-            await self._serving.serve_recorded(request)
-        for request in (left := self._serving.left(besides=recorded)):
-            if not self._stopping.is_set():
-                await self._serving.serve(request)
-        return bool(recorded or left)
 
 
 def _answering(
@@ -225,10 +163,15 @@ def _answering(
     recent = Recent()
     compute = SecondChance(world.compute, recent)
     footage = Footage(world.frames, world.tracker, compute, recent)
+    stepping = Stepping(
+        tracker=world.tracker, compute=compute, pictures=footage, recent=recent, events=world.events
+    )
+    survivors = Survivors(
+        tracker=world.tracker, compute=compute, store=world.store, recent=recent, events=world.events
+    )
     tracks = Tracks(
-        tracker=world.tracker,
-        compute=compute,
-        pictures=footage,
+        stepping=stepping,
+        survivors=survivors,
         store=world.store,
         keeping=behind,
         recent=recent,
@@ -236,9 +179,20 @@ def _answering(
         events=world.events,
         patience=patience.restore,
     )
+    spare = SpareTime()
+    foresight = Foresight(
+        stepping=stepping,
+        survivors=survivors,
+        footage=footage,
+        frames=world.frames,
+        spare=spare,
+        fingerprint=world.tracker.fingerprint,
+    )
     return Answering(
         tracks=tracks,
         footage=footage,
+        foresight=foresight,
+        spare=spare,
         frames=world.frames,
         store=world.store,
         compute=world.compute,

@@ -50,7 +50,7 @@ def test_objects_that_began_on_different_frames_are_tracked_in_one_call(
 ) -> None:
     clip = write_clip(tmp_path, 2_000_005, crowd(3), 6)
     tracker = Sam2Tracker(model, "float32", batch_size=8)
-    features = [tracker.encode(frame) for frame in clip.frames]
+    features = [tracker.encode(tracker.resize(frame)) for frame in clip.frames]
     contexts = []
     for obj, start in ((1, 4), (2, 3), (3, 4)):
         [output] = tracker.prompt(features[start], [mask_prompt(clip, obj, start)])
@@ -137,6 +137,9 @@ def _batched_and_single(model: BuiltModel, clip: Clip) -> tuple[Logits, Logits]:
 def _second_frame(tracker: Sam2Tracker, clip: Clip) -> list[Logits]:
     """Logits of every object on the clip's second frame."""
     prompts = [mask_prompt(clip, obj) for obj in range(1, clip.num_objects + 1)]
-    outputs = tracker.prompt(tracker.encode(clip.frames[0]), prompts)
+    outputs = tracker.prompt(tracker.encode(tracker.resize(clip.frames[0])), prompts)
     contexts = [context(tracker, [store(tracker, output)], 1, 2) for output in outputs]
-    return [tracker.logits(output) for output in tracker.step(tracker.encode(clip.frames[1]), contexts)]
+    return [
+        tracker.logits(output)
+        for output in tracker.step(tracker.encode(tracker.resize(clip.frames[1])), contexts)
+    ]

@@ -16,7 +16,7 @@ import torch
 from sam2.build_sam import build_sam2_video_predictor
 
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
-from sam2_agent.adapters.sam2_frames import normalize
+from sam2_agent.adapters.sam2_frames import normalize, resize
 from sam2_agent.adapters.sam2_tracker import Sam2Tracker
 from sam2_agent.core.tracking import Prompt
 from tests.fidelity.clips import Clip, crowd, write_clip, write_footage
@@ -145,7 +145,9 @@ def test_frames_are_prepared_as_sam2_prepares_them(
     clip = write_clip(tmp_path, 5, "medium", 2, size)
     images = predictor.init_state(str(tmp_path))["images"]
 
-    prepared = [normalize(frame, predictor.image_size, torch.device("cpu"))[0] for frame in clip.frames]
+    prepared = [
+        normalize(resize(frame, predictor.image_size), torch.device("cpu"))[0] for frame in clip.frames
+    ]
 
     assert all(map(torch.equal, prepared, images))
     assert {image.stride() for image in prepared} == {images[0].stride()}  # the layout picks the kernels

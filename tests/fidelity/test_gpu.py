@@ -91,12 +91,13 @@ def test_as_many_objects_as_cvat_sends_are_tracked_at_once(gpu_model: BuiltModel
         sizes.append(kwargs["memory"].size(1))
 
     outputs = tracker.prompt(
-        tracker.encode(clip.frames[0]), [mask_prompt(clip, 1 + place % 8) for place in range(GPU_BATCH)]
+        tracker.encode(tracker.resize(clip.frames[0])),
+        [mask_prompt(clip, 1 + place % 8) for place in range(GPU_BATCH)],
     )
     contexts = [context(tracker, [store(tracker, output)], 1, 3) for output in outputs]
     hook = gpu_model.predictor.memory_attention.register_forward_pre_hook(note, with_kwargs=True)
     try:
-        found = tracker.step(tracker.encode(clip.frames[1]), contexts)
+        found = tracker.step(tracker.encode(tracker.resize(clip.frames[1])), contexts)
     finally:
         hook.remove()
 

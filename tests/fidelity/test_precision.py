@@ -41,7 +41,7 @@ def test_memory_of_both_precisions_comes_back_bit_for_bit(model: BuiltModel) -> 
     mask[20:60, 30:80] = True
     for precision in BOTH:
         tracker = Sam2Tracker(model, precision)
-        features = tracker.encode(image)
+        features = tracker.encode(tracker.resize(image))
         [first] = tracker.prompt(features, [MaskPrompt(mask)])
         [second] = tracker.step(features, [Context(1, 2, first.remembered, ())])
         memory = second.remembered.memory
@@ -72,9 +72,10 @@ def test_float32_is_not_tensor_float_32(
 ) -> None:
     """A switch of PyTorch that only CUDA reads."""
     seen: list[tuple[bool, bool]] = []
+    tracker = Sam2Tracker(model, precision)
     hook = model.predictor.image_encoder.register_forward_pre_hook(lambda *_: seen.append(tensor_float_32()))
     try:
-        Sam2Tracker(model, precision).encode(np.zeros((8, 8, 3), np.uint8))
+        tracker.encode(tracker.resize(np.zeros((8, 8, 3), np.uint8)))
     finally:
         hook.remove()
 

@@ -72,7 +72,7 @@ def test_a_context_with_a_gap_is_refused(tracker: Sam2Tracker, memory: SpatialMe
     def record(index: int, held: SpatialMemory | None = memory) -> Remembered:
         return Remembered(index, np.zeros(128, np.float32), 1.0, held)
 
-    features = tracker.encode(np.zeros((8, 8, 3), np.uint8))
+    features = tracker.encode(tracker.resize(np.zeros((8, 8, 3), np.uint8)))
     for recent in ((), (record(1),), (record(2), record(1)), (record(1), record(2), record(3))):
         with pytest.raises(ValueError, match="frames \\[1, 2\\] are needed"):
             tracker.step(features, [Context(3, 16, record(0), recent)])

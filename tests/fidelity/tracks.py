@@ -72,7 +72,7 @@ def track(
     logits: list[list[Logits]] = [[] for _ in prompts]
     for index, image in enumerate(frames):
         tracker = new_tracker()
-        features = tracker.encode(image)
+        features = tracker.encode(tracker.resize(image))
         if index == 0:
             outputs = tracker.prompt(features, prompts)
         else:

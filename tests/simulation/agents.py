@@ -25,7 +25,7 @@ from tests.simulation.ports import CVATPorts, refusal, unreachable
 from tests.simulation.processes import PROCESS, Process
 from tests.simulation.redis import SimRedis
 from tests.simulation.trace import Trace
-from tests.simulation.witness import PREFIX, Seen, Witness
+from tests.simulation.witness import LEASE_SECONDS, PREFIX, Seen, Witness
 from tests.toy_tracker import ToyTracker
 
 GRACE_SECONDS = 30.0
@@ -43,6 +43,8 @@ class Counts:
 
     def computed(self, steps: int) -> None:
         self.steps_computed += steps
+
+    def foreseen(self, steps: int) -> None: ...
 
     def reused(self, answers: int) -> None: ...
 
@@ -173,6 +175,8 @@ class Agents:
         if not running.process.frozen:
             running.process.pause()
             self.trace.note(running.process.name, f"PAUSED for {seconds:.1f} s")
+            if seconds > LEASE_SECONDS:  # to its successor it is as if it had died
+                self.witness.died_at.append(self.loop.time())
             self.loop.outside(seconds, self.go_on, running)
 
     def go_on(self, running: Running) -> None:

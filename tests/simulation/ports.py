@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +68,13 @@ class CVATPorts:
         """Return how many frames the task has."""
         return await self._ask(f"meta of task {task}", lambda: self._count(task, frame))
 
-    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
+    def beside(self, task: int, frame: int, way: Literal[1, -1]) -> int | None:
+        """Return the frame beside another, if there is one."""
+        return frame + way if 0 <= frame + way < FRAMES[task] else None
+
+    async def image(self, task: int, frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
         """Return a frame."""
-        return await self._ask(f"frame {frame} of task {task}", lambda: picture(task, frame))
+        return await self._ask(f"frame {frame} of task {task}", lambda: read(picture(task, frame)))
 
     @staticmethod
     def _count(task: int, frame: int) -> int:

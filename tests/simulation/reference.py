@@ -102,7 +102,7 @@ class Walk:
 
 @cache
 def _encoded(task: int, frame: int) -> Any:
-    return _TOY.encode(picture(task, frame))
+    return _TOY.encode(_TOY.resize(picture(task, frame)))
 
 
 def further(state: str, frame: int) -> str:

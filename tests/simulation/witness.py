@@ -54,7 +54,7 @@ class Witness:
     """When Redis lost data, records or the lease."""
     lease_lost_at: float = -1e9
     died_at: list[float] = field(default_factory=list)
-    """When agents ended, also those that were told to stop: whoever leaves a request counts against it."""
+    """When agents ended or froze past their lease, told to stop or not: whoever leaves a request counts."""
     troubled_at: list[float] = field(default_factory=list)
     """When anything went wrong that may delay an answer."""
     calm_since: float | None = None

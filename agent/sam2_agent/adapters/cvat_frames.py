@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class _Meta(BaseModel):
     """Of the task's data only what a request needs; the list of its frames is not kept."""
 
     size: int
+    deleted_frames: frozenset[int] = frozenset()
+    """As they were when the task was met first; only used to guess."""
 
 
 class CVATFrames:
@@ -46,9 +48,18 @@ class CVATFrames:
             raise RequestRefused(f"Task {task} has no frame {frame}; its last is {meta.size - 1}.")
         return meta.size
 
-    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` if none can be read."""
-        return await self._ask(lambda t: self._fetch_image(t, frame), task, f"frame {frame} of task {task}")
+    def beside(self, task: int, frame: int, way: Literal[1, -1]) -> int | None:
+        """Return the next frame in that direction that is not deleted, as far as is known."""
+        if (meta := self._metas.get(task)) is None:
+            return None
+        beyond = range(frame + 1, meta.size) if way == 1 else range(frame - 1, -1, -1)
+        return next((other for other in beyond if other not in meta.deleted_frames), None)
+
+    async def image(self, task: int, frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
+        """Return what `read` makes of a frame, in the thread that fetched and decoded it."""
+        return await self._ask(
+            lambda task: read(self._fetch_image(task, frame)), task, f"frame {frame} of task {task}"
+        )
 
     async def _ask(self, fetch: Callable[[int], T], task: int, what: str) -> T:
         try:

@@ -25,6 +25,9 @@ class Metrics:
         self._computed = self._counter(
             "steps_computed", "Steps (one object on one frame) that the model computed."
         )
+        self._foreseen = self._counter(
+            "steps_foreseen", "Steps that the model had computed before they were asked for."
+        )
         self._reused = self._counter("answers_reused", "Answers given again because they stood already.")
         self._restored = self._counter(
             "steps_restored", "Steps computed again because their records were missing."
@@ -55,6 +58,10 @@ class Metrics:
     def computed(self, steps: int) -> None:
         """Steps came from the model."""
         self._computed.inc(steps)
+
+    def foreseen(self, steps: int) -> None:
+        """Steps that were asked for had been computed before."""
+        self._foreseen.inc(steps)
 
     def reused(self, answers: int) -> None:
         """Answers that stood already were given again."""

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam2_agent.core.tracking import Resized
+
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
@@ -27,17 +29,21 @@ class EncodedFrame:
     backbone: dict[str, Any]
 
 
-def normalize(image: NDArray[np.uint8], side: int, device: torch.device) -> torch.Tensor:
-    """Resize an RGB picture (height, width, 3) to a square and normalize it: float32 (1, 3, side, side).
-
-    SAM2 resizes with Pillow (bicubic) and divides by 255 in float64; rounded to float32, each of the 256
-    values is the one that float32 gives.
-    """
+def resize(image: NDArray[np.uint8], side: int) -> Resized:
+    """Resize an RGB picture (height, width, 3) to a square, with Pillow (bicubic) as SAM2 does."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"not an RGB image: {image.dtype} {image.shape}")
-    small = np.array(Image.fromarray(image).resize((side, side)))
+    height, width = image.shape[:2]
+    return Resized((width, height), np.array(Image.fromarray(image).resize((side, side))))
+
+
+def normalize(image: Resized, device: torch.device) -> torch.Tensor:
+    """Normalize a resized picture: float32 (1, 3, side, side).
+
+    SAM2 divides by 255 in float64; rounded to float32, each of the 256 values is the one that float32 gives.
+    """
     # The layout decides which convolution kernels run, and with that the last bits.
-    tensor = torch.from_numpy(small).to(device).permute(2, 0, 1).to(torch.float32).contiguous()
+    tensor = torch.from_numpy(image.pixels).to(device).permute(2, 0, 1).to(torch.float32).contiguous()
     # Divided by a number of the host, CUDA would multiply by the rounded reciprocal.
     tensor /= torch.tensor(255.0, device=device)
     tensor -= torch.tensor(_MEAN, dtype=torch.float32, device=device)[:, None, None]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sam2_agent.adapters import sam2_memory
 from sam2_agent.adapters.sam2_build import BuiltModel
 from sam2_agent.adapters.sam2_device import Precision, inference
-from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize
+from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize, resize
 from sam2_agent.adapters.sam2_memory import SpatialMemory
 from sam2_agent.core.tracking import (
     MEMORY_FRAMES,
@@ -32,6 +32,7 @@ from sam2_agent.core.tracking import (
     Memory,
     Prompt,
     Remembered,
+    Resized,
 )
 from sam2_agent.errors import DeviceOutOfMemory
 
@@ -68,20 +69,32 @@ class Sam2Tracker:
         side = self._predictor.sam_image_embedding_size
         self._memory_shape = (1, self._predictor.mem_dim, side, side)
         self._memory_positions = self._encode_positions()
+        self._positions: list[torch.Tensor] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Digest of what decides the output: weights, config, precision and the algorithm's version."""
         return self._fingerprint
 
-    def encode(self, image: NDArray[np.uint8]) -> EncodedFrame:
-        """Run the image encoder once on an RGB image of shape (height, width, 3)."""
-        height, width = image.shape[:2]
+    @property
+    def batch_size(self) -> int:
+        """How many objects `step` tracks at once."""
+        return self._batch_size
+
+    def resize(self, image: NDArray[np.uint8]) -> Resized:
+        """Bring an RGB image of shape (height, width, 3) to the model's size; any thread may call this."""
+        return resize(image, self._predictor.image_size)
+
+    def encode(self, image: Resized) -> EncodedFrame:
+        """Run the image encoder once."""
         with self._inference():
-            tensor = normalize(image, self._predictor.image_size, self._device)
+            tensor = normalize(image, self._device)
             backbone = self._predictor.forward_image(tensor)
+            # The same for every frame, and three times as large as all the rest of it.
+            self._positions = self._positions or backbone["vision_pos_enc"]
+            backbone["vision_pos_enc"] = self._positions
             self._synchronize()
-        return EncodedFrame((width, height), tensor, backbone)
+        return EncodedFrame(image.size, tensor, backbone)
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[Sam2Output]:
         """Begin tracks on this frame, one for each prompt."""

@@ -9,6 +9,9 @@ class Uncounted:
     def computed(self, steps: int) -> None:
         """Count nothing."""
 
+    def foreseen(self, steps: int) -> None:
+        """Count nothing."""
+
     def reused(self, answers: int) -> None:
         """Count nothing."""
 

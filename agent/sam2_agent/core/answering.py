@@ -20,10 +20,12 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from sam2_agent.core import state
 from sam2_agent.core.footage import Footage
+from sam2_agent.core.foresight import Foresight
 from sam2_agent.core.ports import Compute, Events, Frames, Key, Publication, Store
 from sam2_agent.core.records import seal, unseal
 from sam2_agent.core.requests import InitTracking, Shape, Track, parse, weight
 from sam2_agent.core.shapes import ShapeType, read_prompt
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.state import WINDOW, State, Steps
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused
@@ -44,6 +46,8 @@ class Answering:
         *,
         tracks: Tracks[tuple[int, int]],
         footage: Footage,
+        foresight: Foresight,
+        spare: SpareTime,
         frames: Frames,
         store: Store,
         compute: Compute,
@@ -54,6 +58,8 @@ class Answering:
     ) -> None:
         self._tracks = tracks
         self._footage = footage
+        self._foresight = foresight
+        self._spare = spare
         self._frames = frames
         self._store = store
         self._compute = compute
@@ -70,15 +76,17 @@ class Answering:
         Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one
         cannot now.
         """
-        light = weight(parameters) <= LIGHT
-        request = await self._read(lambda: parse(parameters), light=light)
-        self._footage.fetch_soon(request.task, request.frame)
-        try:
+        with self._spare.busy():
+            light = weight(parameters) <= LIGHT
+            request = await self._read(lambda: parse(parameters), light=light)
+            self._footage.fetch_soon(request.task, request.frame)
             if isinstance(request, InitTracking):
                 return await self._init(ar_id, request, token)
             return await self._track(request, token, light=light)
-        finally:
-            self._footage.forget()
+
+    def close(self) -> None:
+        """Work ahead no more."""
+        self._foresight.close()
 
     async def _read(self, function: Callable[[], T], *, light: bool) -> T:
         """Call a function: here where that is quick, else apart from the event loop."""
@@ -97,6 +105,7 @@ class Answering:
                 [stored] = await self._store.publish(token, [Publication(key, data, stored or b"")])
                 begun = fresh if stored == data else await self._compute(self._stored_states, name, stored)
         await self._tracks.reach(await self._compute(self._steps, begun), token)
+        self._foresight.expect(begun)
         return {"states": [each.canonical() for each in begun]}
 
     async def _begin(self, request: InitTracking) -> list[State]:
@@ -121,6 +130,7 @@ class Answering:
             raise RequestRefused(
                 "A tracking state belongs to another task; start tracking again in this one."
             )
+        self._foresight.forget(states)
         count = await self._frames.count(request.task, request.frame)
         if any(each.highest_frame >= count for each in states):
             raise RequestRefused(
@@ -129,6 +139,7 @@ class Answering:
         extended = [each.extended(request.frame) for each in states]
         steps = await self._read(lambda: self._steps(extended), light=light)
         answers = await self._tracks.reach(steps, token)
+        self._foresight.expect(extended)
         return {
             "states": [each.canonical() for each in extended],
             "shapes": [answer.shape.model_dump() if answer.shape else None for answer in answers],

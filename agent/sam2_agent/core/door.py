@@ -119,7 +119,6 @@ class Door:
             outcome = "caller left"
             raise
         except LeaseLost as lost:
-            self._keeper.doubt()
             raise _elsewhere() from lost
         except Unavailable as trouble:
             self._troubles.note(trouble)
@@ -137,8 +136,12 @@ class Door:
             self._status.moved()
             token = self._keeper.token()
             call = await self._compute(calls.parse, body)
-            answer = await self._serverless.answer(call, token)
-        self._keeper.token()  # who slept meanwhile leaves the answer to its successor
+            try:
+                answer = await self._serverless.answer(call, token)
+                self._keeper.token()  # who slept meanwhile leaves the answer to its successor
+            except LeaseLost:
+                self._keeper.doubt(token)
+                raise
         return answer
 
     @property

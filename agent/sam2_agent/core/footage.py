@@ -1,52 +1,77 @@
-"""Frames of CVAT's tasks, fetched and encoded once, whoever asks."""
+"""Frames of CVAT's tasks, fetched and encoded once, whoever asks and however many at once."""
 
 from __future__ import annotations
 
 import asyncio
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Coroutine
+from typing import TypeVar
 
 from sam2_agent.core.ports import Compute, Frames
-from sam2_agent.core.recent import Recent
-from sam2_agent.core.tracking import Features, Tracker
+from sam2_agent.core.recent import LRU, Recent
+from sam2_agent.core.tracking import Features, Resized, Tracker
+
+T = TypeVar("T")
+
+Picture = tuple[int, int]
+
+WAITING = 16
+"""So many fetched frames are kept until the model takes them."""
 
 
 class Footage:
-    """Encoded frames of CVAT's tasks."""
+    """Encoded frames of CVAT's tasks, each named by task and frame number."""
 
     def __init__(self, frames: Frames, tracker: Tracker, compute: Compute, recent: Recent) -> None:
         self._frames = frames
         self._tracker = tracker
         self._compute = compute
         self._recent = recent
-        self._soon: tuple[tuple[int, int], asyncio.Task[NDArray[np.uint8]]] | None = None
+        self._fetching: LRU[Picture, asyncio.Task[Resized]] = LRU(WAITING)
+        self._encoding: dict[Picture, asyncio.Task[Features]] = {}
 
     def fetch_soon(self, task: int, frame: int) -> None:
-        """Begin to fetch a frame that `encoded` will be asked for; whatever goes wrong is raised there."""
-        self.forget()
-        if self._recent.features.get((task, frame)) is None:
-            fetching = asyncio.ensure_future(self._frames.image(task, frame))
-            fetching.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._soon = ((task, frame), fetching)
+        """Begin to fetch a frame that will be asked for; whatever goes wrong is raised there."""
+        if self._recent.features.get((task, frame)) is None and (task, frame) not in self._encoding:
+            self._fetch((task, frame))
 
-    def forget(self) -> None:
-        """Stop fetching what nobody asked for."""
-        if self._soon:
-            self._soon[1].cancel()
-            self._soon = None
+    async def fetched(self, picture: Picture) -> None:
+        """Return when the frame is here; raises `RequestRefused` or `Unavailable`."""
+        if self._recent.features.get(picture) is None and picture not in self._encoding:
+            await asyncio.shield(self._fetch(picture))
 
-    async def encoded(self, picture: tuple[int, int]) -> Features:
+    async def encoded(self, picture: Picture) -> Features:
         """Return the encoded frame; raises `RequestRefused` or `Unavailable`."""
         features = self._recent.features.get(picture)
         if features is None:
-            image = await self._image(picture)
-            features = await self._compute(self._tracker.encode, image)
-            self._recent.features.put(picture, features)
+            if (encoding := self._encoding.get(picture)) is None:
+                encoding = self._encoding[picture] = _begin(self._encode(picture))
+                encoding.add_done_callback(lambda _: self._encoding.pop(picture))
+            features = await asyncio.shield(encoding)
         return features
 
-    async def _image(self, picture: tuple[int, int]) -> NDArray[np.uint8]:
-        if self._soon and self._soon[0] == picture:
-            (_, fetching), self._soon = self._soon, None
-            return await fetching
-        return await self._frames.image(*picture)
+    async def _encode(self, picture: Picture) -> Features:
+        image = await self._fetch(picture)
+        self._fetching.drop(picture)
+        features = await self._compute(self._tracker.encode, image)
+        self._recent.features.put(picture, features)
+        return features
+
+    def _fetch(self, picture: Picture) -> asyncio.Task[Resized]:
+        fetching = self._fetching.get(picture)
+        if fetching is None:
+            fetching = _begin(self._frames.image(*picture, self._tracker.resize))
+            self._fetching.put(picture, fetching)
+            fetching.add_done_callback(lambda done: self._fetched(picture, done))
+        return fetching
+
+    def _fetched(self, picture: Picture, done: asyncio.Task[Resized]) -> None:
+        """Keep no failure: who asks later tries again."""
+        if done.cancelled() or done.exception():
+            self._fetching.drop(picture)
+
+
+def _begin(work: Coroutine[None, None, T]) -> asyncio.Task[T]:
+    """Start what somebody will wait for, or nobody; a failure that nobody sees is none."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task

@@ -55,10 +55,17 @@ class LeaseKeeper:
             raise trouble.with_traceback(None)  # kept and raised again: it must not grow
         raise LeaseLost("The lease is not held.")
 
-    def doubt(self) -> None:
-        """Take the lease again at once: Redis, or the clock, said that it is lost."""
-        self._lose()
-        self._doubt.ring()
+    def doubt(self, token: str | None) -> None:
+        """Take the lease again at once: Redis, or the clock, said that it is lost.
+
+        `token` is the one with which something was refused, None where there was none to try with.  Requests
+        are served side by side: one that was refused may tell so after the lease was taken again.  To doubt
+        that lease for it would refuse the next one, and so on for ever.
+        """
+        lease = self._status.lease
+        if lease is None or lease.token == token or not lease.held(self._clock.now()):
+            self._lose()
+            self._doubt.ring()
 
     async def run(self) -> None:
         """Take the lease and renew it until cancelled."""

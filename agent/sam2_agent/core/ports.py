@@ -60,8 +60,17 @@ class Frames(Protocol):
     async def count(self, task: int, frame: int) -> int:
         """Return how many frames the task has; raises `RequestRefused` unless `frame` is one of them."""
 
-    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        """Return a frame as RGB of shape (height, width, 3); raises `RequestRefused` if none can be read."""
+    async def image(self, task: int, frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
+        """Return what `read` makes of a frame, RGB of shape (height, width, 3), apart from the event loop.
+
+        Raises `RequestRefused` if there is no such frame, or no image.
+        """
+
+    def beside(self, task: int, frame: int, way: Literal[1, -1]) -> int | None:
+        """Return the frame that an annotator sees after this one (`way` 1) or before it; None at the end.
+
+        From what is known already of the task; may be wrong.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,9 @@ class Events(Protocol):
 
     def computed(self, steps: int) -> None:
         """Steps came from the model."""
+
+    def foreseen(self, steps: int) -> None:
+        """Steps that were asked for had been computed before."""
 
     def reused(self, answers: int) -> None:
         """Answers that stood already were given again."""

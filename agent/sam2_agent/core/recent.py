@@ -53,17 +53,27 @@ class Pointer:
     score: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """What the model gave for a step: the record of its answer, not published yet, and its memory."""
+
+    record: bytes
+    memory: Memory
+
+
 @dataclass(frozen=True, slots=True)
 class Recent:
     """Bounded caches by step name, and of encoded images by what names them (`progress.P`).
 
-    Only what was published comes in, so what is here is what stands in Redis.  The capacities suit 32
-    objects: 17 pointers and 9 memories each, twice; a memory of a usual model takes half a megabyte.
-    `answers` and `links` are records as they were read or written, should Redis lose them.
+    Only what was published comes in, so what is here is what stands in Redis; but for `foreseen`, which
+    nobody asked for yet.  The capacities suit 128 objects, 17 pointers and 9 memories each; a memory of a
+    usual model takes half a megabyte.  `answers` and `links` are records as they were read or written, should
+    Redis lose them.
     """
 
-    pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2048))
-    memories: LRU[str, Memory] = field(default_factory=lambda: LRU(640))
-    features: LRU[Hashable, Features] = field(default_factory=lambda: LRU(4))
+    pointers: LRU[str, Pointer] = field(default_factory=lambda: LRU(2176))
+    memories: LRU[str, Memory] = field(default_factory=lambda: LRU(1152))
+    features: LRU[Hashable, Features] = field(default_factory=lambda: LRU(8))
+    foreseen: LRU[str, Computed] = field(default_factory=lambda: LRU(128))
     answers: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))
     links: LRU[str, bytes] = field(default_factory=lambda: LRU(1024))

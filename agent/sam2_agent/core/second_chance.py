@@ -31,4 +31,5 @@ class SecondChance:
         except DeviceOutOfMemory:
             self._recent.memories.clear()
             self._recent.features.clear()
+            self._recent.foreseen.clear()
         return await self._compute(function, *args, **kwargs)

@@ -1,7 +1,7 @@
 """Bringing one request to its end.
 
-    record         it is noted in Redis; from here on a successor finishes it if this agent dies
-    answer         what stands is taken, what is missing is computed and published (`answering`, `tracks`)
+    record         it is noted in Redis; from there on a successor finishes it if this agent dies
+    answer         beside that: what stands is taken, what is missing is computed and published (`answering`)
     lease held?    if not, the request is left where it is recorded, for whoever holds the lease
     complete       or fail, with a sentence for the annotator
     forget         the record is dropped, once CVAT took the answer or said that it is no longer ours
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class Serving:
-    """Serves one request at a time; `in_hand` is how many it works on now, 0 or 1."""
+    """Serves requests, several at once."""
 
     def __init__(
         self,
@@ -71,29 +71,28 @@ class Serving:
         self._patience = patience
         self._stopping = stopping
         self._turns = Turns(clock, rng)
-        self.in_hand = 0
 
-    async def serve(self, request: Recorded) -> None:
+    async def serve(self, request: Recorded) -> str:
         """Serve a request that CVAT just handed out, or leave it recorded for the lease's holder.
+
+        Returns the outcome: completed, failed, refused, not_ours or left.
 
         Where CVAT hands out at once again what has to wait, there is nothing else to do than wait.
         """
         if wait := self._turns.wait(request.assignment.ar_id):
             await self.pause(wait)
-        await self._serve(request, is_recorded=False)
+        return await self._serve(request, is_recorded=False)
 
-    async def serve_recorded(self, request: Recorded) -> None:
-        """Serve a request from the inbox, or leave it there for the lease's holder."""
-        ar_id = request.assignment.ar_id
-        if ar_id not in self._turns:
-            again = request.model_copy(update={"attempts": request.attempts + 1})
-            await self._serve(again, is_recorded=False)
-        elif not self._turns.wait(ar_id):
-            await self._serve(request, is_recorded=True)
+    async def serve_recorded(self, request: Recorded) -> str:
+        """Serve a request from the inbox, or leave it there for the lease's holder; returns as `serve`."""
+        if self.knows(request.assignment.ar_id):
+            return await self._serve(request, is_recorded=True)
+        again = request.model_copy(update={"attempts": request.attempts + 1})
+        return await self._serve(again, is_recorded=False)
 
     @property
     def begun(self) -> int:
-        """How many requests this agent began and did not end; the one in hand is one of them."""
+        """How many requests this agent began and did not end; those in hand are among them."""
         return len(self._turns)
 
     def left(self, besides: Container[str]) -> list[Recorded]:
@@ -103,21 +102,27 @@ class Serving:
         """
         return self._turns.due(besides)
 
-    async def _serve(self, request: Recorded, *, is_recorded: bool) -> None:
+    def knows(self, ar_id: str) -> bool:
+        """Whether this agent began the request, and did not end it."""
+        return ar_id in self._turns
+
+    def waits(self, ar_id: str) -> bool:
+        """Whether the request was left for now and is not due."""
+        return bool(self._turns.wait(ar_id))
+
+    async def _serve(self, request: Recorded, *, is_recorded: bool) -> str:
         began_at = self._clock.now()
+        ar_id = request.assignment.ar_id
         kind = str(request.assignment.ar_params.get("type"))
-        self.in_hand = 1
-        try:
-            outcome = await self._finish(self._turns.begin(request, is_recorded=is_recorded))
-        finally:
-            self.in_hand = 0
+        outcome = await self._finish(self._turns.begin(request, is_recorded=is_recorded))
         if outcome == "completed":
             self._status.served()
         seconds = self._clock.now() - began_at
         known = kind if kind in ("init_tracking", "track") else "other"
         self._events.request(known, outcome, seconds)
-        details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": request.assignment.ar_id}
+        details = {"outcome": outcome, "ms": round(seconds * 1000, 1), "request": ar_id}
         log.info("request", extra={**describe(request.assignment.ar_params), **details})
+        return outcome
 
     async def _finish(self, begun: Begun) -> str:
         """Do what the module says; return how it ended."""
@@ -126,13 +131,12 @@ class Serving:
         outcome: str | None = None
         leaving = False
         while True:
-            self._status.moved()
             try:
-                await self._record(begun)
                 if leaving:
+                    await self._record(begun)
                     return "left"
                 if outcome is None:
-                    outcome, tell = await self._decide(begun.request)
+                    outcome, tell = await self._record_and_decide(begun)
                 self._keeper.token()
                 await tell()
                 break
@@ -140,7 +144,7 @@ class Serving:
                 log.warning(
                     "A request is left to the lease's holder", extra={"request": ar_id, "why": str(lost)}
                 )
-                self._keeper.doubt()
+                self._keeper.doubt(begun.token)
                 begun.is_recorded, leaving = False, True  # what lost the lease may have lost the record too
             except NotOurs as gone:
                 log.info("CVAT no longer takes an answer", extra={"request": ar_id, "why": str(gone)})
@@ -164,6 +168,18 @@ class Serving:
         if not begun.is_recorded:
             await self._store.record(begun.request.assignment.ar_id, begun.request.dump())
             begun.is_recorded = True
+
+    async def _record_and_decide(self, begun: Begun) -> tuple[str, Callable[[], Awaitable[None]]]:
+        """Do both at once; the record is sent first, and is there before anybody is told."""
+        recording = asyncio.ensure_future(self._record(begun))
+        deciding = asyncio.ensure_future(self._decide(begun))
+        deciding.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await recording
+            return await deciding
+        finally:
+            recording.cancel()
+            deciding.cancel()
 
     async def _goes_on(self, trouble: Unavailable, begun: Begun, turn_began_at: float) -> bool:
         """Wait after trouble; or return at once that the request, which is recorded, is to be left for now.
@@ -205,10 +221,11 @@ class Serving:
             return False
         return True
 
-    async def _decide(self, request: Recorded) -> tuple[str, Callable[[], Awaitable[None]]]:
+    async def _decide(self, begun: Begun) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Return how the request ends, and what tells CVAT so."""
+        request = begun.request
         ar_id, parameters = request.assignment.ar_id, request.assignment.ar_params
-        token = self._keeper.token()
+        begun.token = token = self._keeper.token()
         if request.attempts > self._patience.attempts:
             sentence = (
                 f"The tracking agent stopped {request.attempts - 1} times during this request; it gave up."

@@ -36,6 +36,6 @@ class Shown:
         features = self._recent.features.get(picture)
         if features is None:
             read = self._read[picture]
-            features = await self._compute(lambda: self._tracker.encode(read()))
+            features = await self._compute(lambda: self._tracker.encode(self._tracker.resize(read())))
             self._recent.features.put(picture, features)
         return features

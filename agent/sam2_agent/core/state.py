@@ -22,7 +22,7 @@ import json
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -97,6 +97,19 @@ class State(BaseModel):
     def highest_frame(self) -> int:
         """The highest frame number that the track has to do with."""
         return max([self.frame, *(last for _, last in self.tracked)])
+
+    @property
+    def newest_frame(self) -> int:
+        """The frame that was tracked last, or the prompt's."""
+        return self.tracked[-1][1] if self.tracked else self.frame
+
+    @property
+    def way(self) -> Literal[1, -1]:
+        """Whether the last step went forward or back."""
+        if not self.tracked or self.tracked[-1][0] < self.tracked[-1][1]:
+            return 1
+        before = self.tracked[-2][1] if len(self.tracked) > 1 else self.frame
+        return -1 if self.tracked[-1][1] < before else 1
 
     def extended(self, frame: int) -> State:
         """Return the state after one more tracked frame."""

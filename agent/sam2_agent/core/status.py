@@ -13,6 +13,7 @@ from sam2_agent.errors import Unavailable
 
 Phase: TypeAlias = Literal["Starting", "LoadingModel", "WaitingForLease", "Serving", "Draining"]
 Peer: TypeAlias = Literal["CVAT", "Redis"]
+Part: TypeAlias = Literal["loop", "model"]
 
 PEERS: tuple[Peer, ...] = ("Redis", "CVAT")
 
@@ -23,7 +24,7 @@ _REFUSALS = frozenset({"RedisRefused"})
 """Reasons that stand although the peer answers: a full Redis renews the lease and takes no answer."""
 
 STUCK_SECONDS = 300.0
-"""A loop that did not move for so long never will."""
+"""A loop, or a model, that did not move for so long never will."""
 
 _SENTENCES: dict[Phase, str] = {
     "Starting": "The agent starts.",
@@ -67,7 +68,8 @@ class Status:
     _refusals: dict[Peer, tuple[Unavailable, float]] = field(default_factory=dict)
     _hindrance: tuple[Unavailable, float] | None = None
     """Why requests cannot be taken, and since when: other calls, such as a stream, may go on."""
-    _moved: float | None = None
+    _moved: dict[Part, float] = field(default_factory=dict)
+    """When each part that has something to do came round last."""
 
     def answered(self, peer: Peer) -> None:
         """CVAT or Redis did what it was asked."""
@@ -102,13 +104,17 @@ class Status:
         refusal, noted_at = self._refusals.get(peer, (None, 0.0))
         return refusal if self.clock.now() - noted_at <= FRESH_SECONDS else None
 
-    def moved(self) -> None:
-        """The agent's loop came round."""
-        self._moved = self.clock.now()
+    def moved(self, part: Part = "loop") -> None:
+        """The agent's loop, or another part that has something to do, came round."""
+        self._moved[part] = self.clock.now()
+
+    def rests(self, part: Part) -> None:
+        """A part has nothing to do."""
+        self._moved.pop(part, None)
 
     def alive(self) -> bool:
-        """Whether the loop moves, once it has begun to."""
-        return self._moved is None or self.clock.now() - self._moved < STUCK_SECONDS
+        """Whether all moves that has something to do."""
+        return all(self.clock.now() - moved < STUCK_SECONDS for moved in tuple(self._moved.values()))
 
     def started(self) -> bool:
         """Whether the model is loaded."""

@@ -52,6 +52,16 @@ class Survivors:
             for kind, index in records_read(last)
         )
 
+    def lacks_only_newest(self, track: Progress[Any]) -> bool:
+        """Take what the newest step reads from this process alone; whether that is all that is needed.
+
+        It is not where something is missing, nor where the newest step was published already.
+        """
+        last = track.steps.last
+        if self._recent.pointers.get(track.steps.name(last)) is not None:
+            return False
+        return all(self._recall(track, kind, index) for kind, index in records_read(last))
+
     async def missing(self, track: Progress[Any], check_time: Callable[[], None]) -> list[int]:
         """Return the earlier steps to compute again, looking back until the plan stands on records.
 

@@ -26,6 +26,17 @@ class Memory(Protocol):
     """Spatial memory of one object on one frame; opaque, it may live on a GPU."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Resized:
+    """A frame as the model reads it.
+
+    `size` is the width and height that it had; `pixels` are RGB, uint8 of shape (rows, columns, 3).
+    """
+
+    size: tuple[int, int]
+    pixels: NDArray[np.uint8]
+
+
 class Features(Protocol):
     """One encoded frame; opaque, shared by all objects on it."""
 
@@ -103,8 +114,15 @@ class Tracker(Protocol):
     def fingerprint(self) -> str:
         """Digest of what decides the output: weights, config, precision and the algorithm's version."""
 
-    def encode(self, image: NDArray[np.uint8]) -> Features:
-        """Run the image encoder once on an RGB image of shape (height, width, 3)."""
+    @property
+    def batch_size(self) -> int:
+        """How many objects `step` tracks at once; more it takes one batch after the other."""
+
+    def resize(self, image: NDArray[np.uint8]) -> Resized:
+        """Bring an RGB image of shape (height, width, 3) to the model's size; any thread may call this."""
+
+    def encode(self, image: Resized) -> Features:
+        """Run the image encoder once."""
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> Sequence[Output]:
         """Begin tracks on this frame, one for each prompt."""

@@ -2,12 +2,12 @@
 
 One request, for all its objects together:
 
-1. Read the answers of the newest steps.  An object whose answer stands is done, unless nobody could go on
-   from it (`Keeping.incomplete`).
+1. Read the answers of the newest steps, unless they were foreseen.  An object whose answer stands is done,
+   unless nobody could go on from it (`Keeping.incomplete`).
 2. For the others find what their step reads (`survivors`).  Where something is missing, plan which earlier
    steps to compute again (`restore.missing`).
-3. Compute step by step, all objects on the same frame in one call, and publish each round before the next
-   begins (`rounds`).
+3. Compute step by step, all objects on the same frame together (`stepping`), and publish each round before
+   the next begins (`rounds`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from contextlib import suppress
 from typing import Generic
 
 from sam2_agent.core.behind import Keeping
-from sam2_agent.core.ports import Clock, Compute, Events, Records
-from sam2_agent.core.progress import P, Pictures, Progress, Steps
+from sam2_agent.core.ports import Clock, Events, Records
+from sam2_agent.core.progress import P, Progress, Steps
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer
 from sam2_agent.core.rounds import Rounds
+from sam2_agent.core.stepping import Stepping
 from sam2_agent.core.survivors import Survivors
-from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import RequestRefused, TrackLost
 
 
@@ -37,9 +37,8 @@ class Tracks(Generic[P]):
     def __init__(
         self,
         *,
-        tracker: Tracker,
-        compute: Compute,
-        pictures: Pictures[P],
+        stepping: Stepping[P],
+        survivors: Survivors,
         store: Records,
         keeping: Keeping,
         recent: Recent,
@@ -47,22 +46,14 @@ class Tracks(Generic[P]):
         events: Events,
         patience: float,
     ) -> None:
+        self._stepping = stepping
         self._keeping = keeping
         self._clock = clock
         self._events = events
         self._patience = patience
-        self._survivors = Survivors(
-            tracker=tracker, compute=compute, store=store, recent=recent, events=events
-        )
+        self._survivors = survivors
         self._rounds = Rounds(
-            tracker=tracker,
-            compute=compute,
-            pictures=pictures,
-            store=store,
-            survivors=self._survivors,
-            keeping=keeping,
-            recent=recent,
-            events=events,
+            stepping=stepping, store=store, survivors=survivors, keeping=keeping, recent=recent
         )
 
     async def reach(self, wanted: Sequence[Steps[P]], token: str) -> list[Answer]:
@@ -71,7 +62,10 @@ class Tracks(Generic[P]):
         Raises `RequestRefused`, `Unavailable` or `LeaseLost`; what was published until then stands.
         """
         tracks = {steps.name(steps.last): Progress(steps) for steps in wanted}
-        await self._survivors.find_newest(list(tracks.values()))
+        # Of what was foreseen publishing tells what stands.
+        await self._survivors.find_newest(
+            [track for name, track in tracks.items() if not self._stepping.has_foreseen(name)]
+        )
         late = [track for track in tracks.values() if track.newest is None]
         standing = [track for track in tracks.values() if track.newest is not None]
         self._events.reused(len(standing))

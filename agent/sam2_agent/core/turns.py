@@ -20,12 +20,16 @@ from sam2_agent.core.requests import Recorded
 
 @dataclass(slots=True)
 class Begun:
-    """A request that was begun; `is_recorded` says that it is known to be in Redis."""
+    """A request that was begun.
+
+    `is_recorded` says that it is known to be in Redis; `token` is that of the lease it is answered with.
+    """
 
     request: Recorded
     backoff: Backoff
     not_before: float
     is_recorded: bool = False
+    token: str | None = None
     troubled_since: float | None = None
 
     def troubled(self, now: float) -> float:

@@ -270,21 +270,20 @@ def test_a_valid_answer_written_meanwhile_is_not_taken_for_the_damaged_one(sessi
 
 
 def test_damaged_states_of_an_init_are_made_anew(session: Session) -> None:
-    """CVAT hands an init out again before it is answered, and meanwhile its record is damaged."""
+    """CVAT hands an init out again, having taken no answer to it, and meanwhile its record is damaged."""
     world, rng = session.world, random.Random("init")
     shapes = [shape.to_json() for shape in drawn_shapes()[:1]]
     begun = {"type": "init_tracking", "task": world.task, "frame": 0, "shapes": shapes}
 
     def handed_out_twice(damage: Callable[[bytes], bytes]) -> tuple[str, bytes, dict[str, Any]]:
-        stall = world.cvat.faults.stall(COMPLETE)
+        refused = world.cvat.faults.status(COMPLETE, 404)
         request = world.cvat.submit(world.function, begun, "ann")
-        session.agent.wait_for(lambda: stall.taken() == 1)
+        session.agent.wait_for(lambda: refused.taken() == 1)
         [found] = session.store.scan_iter(f"{PREFIX}init:{request.id}:*")
         key = found.decode()
         good = session.get(key)
         session.store.set(key, damage(good), keepttl=True)
         world.cvat.put_back(request.id)
-        world.cvat.faults.release()
         session.settle(lambda: world.cvat.request(request.key).status == "finished")
         return key, good, world.cvat.request(request.key).result
 

@@ -58,4 +58,4 @@ def test_troubles_at_random_moments(world: World, seed: int) -> None:
     assert judged("CVAT: several troubles at random", world, expected, world.track(cut, stop=STOP))
     agent.wait_for(lambda: not keys(world, "requests"))
     if not new_id:  # an init under another id begins other tracks
-        assert agent.tracker.steps == 3 * (STOP + 1)
+        assert agent.tracker.steps in (3 * (STOP + 1), 3 * (STOP + 2))

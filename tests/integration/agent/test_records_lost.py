@@ -80,7 +80,8 @@ def test_redis_away_and_back(world: World) -> None:
 def test_redis_away_too_long_is_told_to_the_annotator(world: World, seconds: float) -> None:
     agent = world.new_toy(patience=Patience(lease=1.0, poll=0.5, request=seconds)).start().wait_ready()
     states = world.begin()
-    again: dict[str, Any] = {"type": "track", "frame": 1, "states": states}
+    again: dict[str, Any] = {"type": "track", "frame": 9, "states": states}
+    agent.wait_for(lambda: world.cvat.count(FRAME) == 3)  # those after the first are fetched ahead
     stall = world.cvat.faults.stall(FRAME)
 
     def go_away() -> None:
@@ -113,7 +114,7 @@ def test_a_long_restoration_is_told_to_the_annotator_and_goes_on_next_time(world
     ) < 40:
         refused.append(sentence)
     assert set(refused) == {"The agent is restoring this track, which takes a while; run the action again."}
-    assert tracker.steps == 3 * 16
+    assert tracker.steps in (3 * 16, 3 * 17), "no step twice, maybe one ahead"
 
 
 def test_one_object_lacks_its_prompt_on_the_frame_of_anothers_lost_step(world: World) -> None:

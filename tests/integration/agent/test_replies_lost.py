@@ -52,7 +52,7 @@ def test_what_is_lost_between_cvat_and_the_agent_only_costs_time(
     fault = spoil(world.cvat)
     assert judged(kind, world, expected, world.track(stop=6))
     assert fault.taken()
-    assert agent.metric("steps_computed_total") == 3 * 7
+    assert agent.metric("steps_computed_total") in (3 * 7, 3 * 8), "no step twice, maybe one ahead"
     agent.wait_for(lambda: not keys(world, "requests"))
 
 
@@ -133,7 +133,7 @@ def test_a_request_that_is_handed_out_twice(world: World, new_id: bool, frame: i
 
     with meanwhile(hand_out_again):
         assert judged("handed out twice", world, expected, world.track(stop=6))
-    assert agent.metric("answers_reused_total") >= (3 if frame or not new_id else 0)
+    assert agent.metric("answers_reused_total") >= (3 if frame and new_id else 0)
     assert {record.handed_out for record in world.cvat.requests()} == {1, 2}
 
 
@@ -150,9 +150,9 @@ def test_a_request_repeated_by_the_annotator_moves_nothing(world: World) -> None
     agent = world.new_toy().start().wait_ready()
     states = world.begin()
     once = world.run(type="track", frame=1, states=states)
-    steps = agent.tracker.steps
+    agent.wait_for(lambda: agent.tracker.steps == 3 * 3)  # and what is foreseen
     assert world.run(type="track", frame=1, states=states) == once
-    assert agent.tracker.steps == steps
+    assert agent.tracker.steps == 3 * 3
     further = world.run(type="track", frame=2, states=once["states"])
     assert world.run(type="track", frame=1, states=states) == once
     assert world.run(type="track", frame=2, states=once["states"]) == further

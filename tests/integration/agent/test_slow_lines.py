@@ -36,7 +36,7 @@ def frames(cvat: CVAT, tmp_path: Path) -> CVATFrames:
 async def test_a_frame_on_a_slow_line_arrives(cvat: CVAT, frames: CVATFrames) -> None:
     task = cvat.add_task([PICTURE], "robot")
     cvat.faults.trickle(FRAME, pieces=12, seconds=SILENCE / 8)
-    assert np.array_equal(await frames.image(task, 0), PICTURE)
+    assert np.array_equal(await frames.image(task, 0, np.array), PICTURE)
     [entry] = cvat.log(FRAME)
     assert (entry.milliseconds or 0) > 1000 * SILENCE, "in all longer than the silence that is borne"
 
@@ -45,7 +45,7 @@ async def test_a_silent_line_is_given_up(cvat: CVAT, frames: CVATFrames) -> None
     task = cvat.add_task([PICTURE], "robot")
     cvat.faults.trickle(FRAME, pieces=2, seconds=3 * SILENCE)
     with pytest.raises(CVATUnavailable, match="does not answer as it should"):
-        await frames.image(task, 0)
+        await frames.image(task, 0, np.array)
 
 
 async def test_a_line_that_never_ends_is_given_up(
@@ -55,7 +55,7 @@ async def test_a_line_that_never_ends_is_given_up(
     monkeypatch.setattr(cvat_replies, "MAX_BODY_SECONDS", 0.3)
     cvat.faults.trickle(FRAME, pieces=50, seconds=0.05)
     with pytest.raises(CVATUnavailable, match="an answer took more than"):
-        await frames.image(task, 0)
+        await frames.image(task, 0, np.array)
 
 
 async def test_a_frame_that_is_too_large_is_refused(
@@ -64,7 +64,7 @@ async def test_a_frame_that_is_too_large_is_refused(
     task = cvat.add_task([PICTURE], "robot")
     monkeypatch.setattr(cvat_replies, "MAX_BODY_BYTES", 1000)
     with pytest.raises(RequestRefused, match=f"CVAT's answer about frame 0 of task {task} is too large"):
-        await frames.image(task, 0)
+        await frames.image(task, 0, np.array)
 
 
 async def test_a_frame_beyond_the_known_count_is_asked_for_once_more(cvat: CVAT, frames: CVATFrames) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from sam2_agent.core.answering import Answering
 from sam2_agent.core.footage import Footage
 from sam2_agent.core.ports import Frames
 from sam2_agent.core.recent import Recent
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.state import MAX_HEAD
 from sam2_agent.errors import RequestRefused
 from tests.fuzz.test_bombs import largest_state
 from tests.toy_tracker import ToyTracker
+
+T = TypeVar("T")
 
 TASK_OF_THE_STATES = 1
 
@@ -30,7 +34,10 @@ class NoFrames:
     async def count(self, task: int, frame: int) -> int:
         raise AssertionError((task, frame))
 
-    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
+    def beside(self, task: int, frame: int, way: int) -> int | None:
+        raise AssertionError((task, frame, way))
+
+    async def image(self, task: int, frame: int, _read: Callable[[NDArray[np.uint8]], T]) -> T:
         await asyncio.Event().wait()
         raise AssertionError((task, frame))
 
@@ -41,6 +48,8 @@ def answering(compute: ModelThread) -> Answering:
     return Answering(
         tracks=unused,
         footage=Footage(frames, ToyTracker(), compute, Recent()),
+        foresight=unused,
+        spare=SpareTime(),
         frames=frames,
         store=unused,
         compute=compute,

@@ -10,7 +10,7 @@ import pytest
 
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
-from sam2_agent.core.behind import Aftermath, WriteBehind
+from sam2_agent.core.behind import WAITING_AT_MOST, Aftermath, WriteBehind
 from sam2_agent.core.ports import Store
 from sam2_agent.core.status import Status
 from sam2_agent.errors import StoreUnavailable
@@ -45,8 +45,9 @@ class StoreThatComesBack:
         self.gone += gone
 
 
-def aftermath(objects: int, *gone: str) -> Aftermath:
-    return Aftermath([(f"step {number}", ToyMemory(bytes(32))) for number in range(objects)], [], gone)
+def aftermath(objects: int, *gone: str, tracks: str = "some") -> Aftermath:
+    memories = [(f"step {number}", ToyMemory(bytes(32))) for number in range(objects)]
+    return Aftermath(tracks, memories, [], gone)
 
 
 def behind(store: object = None) -> tuple[WriteBehind, Callable[[], float | None]]:
@@ -57,15 +58,29 @@ def behind(store: object = None) -> tuple[WriteBehind, Callable[[], float | None
 
 async def test_every_memory_that_has_to_make_room_is_counted() -> None:
     written_behind, dropped = behind()
-    written_behind.put_now(aftermath(3))
+    await written_behind.after(aftermath(3), more=False)
     assert dropped() == 0
-    written_behind.put_now(aftermath(2))
+    await written_behind.after(aftermath(2), more=False)
+    assert dropped() == 3
+
+
+async def test_no_annotators_memories_make_room_for_those_of_another() -> None:
+    written_behind, dropped = behind()
+    for number in range(8):
+        await written_behind.after(aftermath(3, tracks=f"annotator {number}"), more=False)
+    assert dropped() == 0
+
+
+async def test_not_more_waits_than_fits() -> None:
+    written_behind, dropped = behind()
+    for number in range(WAITING_AT_MOST + 1):
+        await written_behind.after(aftermath(3, tracks=f"annotator {number}"), more=False)
     assert dropped() == 3
 
 
 async def test_every_memory_that_redis_does_not_take_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     written_behind, dropped = behind()
-    written_behind.put_now(aftermath(3))
+    await written_behind.after(aftermath(3), more=False)
     async with asyncio.timeout(10):
         running = asyncio.ensure_future(written_behind.run())
         await written_behind.flushed()
@@ -78,11 +93,11 @@ async def test_what_was_to_go_goes_with_the_next_that_is_written() -> None:
     store = StoreThatComesBack()
     written_behind, _ = behind(store)
     async with asyncio.timeout(10):
-        written_behind.put_now(aftermath(1, "dropped"))
-        written_behind.put_now(aftermath(1, "failed"))
+        await written_behind.after(aftermath(1, "dropped"), more=False)
+        await written_behind.after(aftermath(1, "failed"), more=False)
         running = asyncio.ensure_future(written_behind.run())
         await written_behind.flushed()
-        written_behind.put_now(aftermath(1, "written"))
+        await written_behind.after(aftermath(1, "written"), more=False)
         await written_behind.flushed()
         running.cancel()
     assert store.gone == ["dropped", "failed", "written"]

@@ -89,3 +89,13 @@ async def test_a_lease_that_is_being_taken_when_the_agent_stops_is_given_up_too(
     await releasing
     [token] = store.released
     assert len(token) == 32
+
+
+def test_only_the_lease_with_which_something_was_refused_is_doubted(status: Status) -> None:
+    """Of two requests that were refused with an old lease the second must not cost the new one."""
+    doubting = keeper(status)
+    status.lease = Lease("second", 2, expires=110.0)
+    doubting.doubt("first")
+    assert status.lease_held()
+    doubting.doubt("second")
+    assert not status.lease_held()

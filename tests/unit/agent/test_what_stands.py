@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -48,8 +48,11 @@ class Film:
         assert frame < FRAMES[task]
         return FRAMES[task]
 
-    async def image(self, task: int, frame: int) -> NDArray[np.uint8]:
-        return picture(task, frame)
+    def beside(self, task: int, frame: int, way: Literal[1, -1]) -> int | None:
+        return frame + way if 0 <= frame + way < FRAMES[task] else None
+
+    async def image(self, task: int, frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
+        return read(picture(task, frame))
 
 
 class One:

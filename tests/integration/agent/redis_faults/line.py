@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from pydantic import JsonValue
 
 from sam2_agent.core.requests import Assignment, Category
 from tests.sized_tracker import HEIGHT, WIDTH
+
+T = TypeVar("T")
 
 
 class Line:
@@ -43,8 +46,11 @@ class Line:
     async def fail(self, ar_id: str, sentence: str) -> None:
         self._answers[ar_id].set_exception(RuntimeError(sentence))
 
+    def beside(self, _task: int, frame: int, way: Literal[1, -1]) -> int | None:
+        return frame + way if 0 <= frame + way < self._frames else None
+
     async def count(self, _task: int, _frame: int) -> int:
         return self._frames
 
-    async def image(self, _task: int, _frame: int) -> NDArray[np.uint8]:
-        return self._image
+    async def image(self, _task: int, _frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
+        return read(self._image)

@@ -9,7 +9,7 @@ import pytest
 from sam2_agent.core.patience import Patience
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
-from tests.integration.agent.faults import COMPLETE, FRAME, Laborious, at, sentence_of
+from tests.integration.agent.faults import COMPLETE, FRAME, Laborious, at, sentence_of, undisturbed
 from tests.integration.agent.redis_faults.disturbance import PATIENT, RESTORING, amid, require_clean
 from tests.redis_server import RedisServer
 from tests.toy_tracker import ToyTracker
@@ -30,8 +30,8 @@ def crash(server: RedisServer, lost: int) -> None:
 def test_killed_in_the_middle_of_a_request_with_the_last_second_lost(
     world: World, caplog: pytest.LogCaptureFixture, route: str, lost: int
 ) -> None:
+    expected = undisturbed(world, stop=STOP)
     agent = world.new_toy(patience=PATIENT).start().wait_ready()
-    expected = world.track(stop=STOP)
     with amid(world, route, lambda: crash(world.redis, lost), skip=3):
         got = world.track(stop=STOP)
     require_clean(world, "Redis killed, last second lost", expected, got)
@@ -59,8 +59,8 @@ def test_killed_between_two_requests_and_the_agent_replaced(world: World, lost: 
 
 
 def test_flushed_in_the_middle_of_a_request(world: World) -> None:
+    expected = undisturbed(world, stop=STOP)
     world.new_toy(patience=PATIENT).start().wait_ready()
-    expected = world.track(stop=STOP)
     with world.redis.client() as client, amid(world, FRAME, client.flushall, skip=3):
         got = world.track(stop=STOP)
     require_clean(world, "Redis flushed", expected, got)
@@ -90,17 +90,20 @@ def test_a_long_track_is_restored_from_its_state_alone_publishing_as_it_goes(wor
     assert complaints
     assert set(complaints) == {RESTORING}
     assert world.run(**last) == expected
-    assert tracker.steps == 3 * 112, "a retried request goes on where the last one was given up"
+    assert tracker.steps in (3 * 112, 3 * 113), "a retried request goes on where the last one was given up"
     assert hurried.metric("steps_restored_total") >= 3 * 111
     require_clean(world, "Redis flushed", [expected["shapes"]], [world.run(**last)["shapes"]])
 
 
 @pytest.mark.slow
 def test_the_small_model_loses_nothing_either(world: World) -> None:
-    agent = world.new_agent()
+    first, agent = world.new_agent(), world.new_agent()
+    first.start()
+    first.wait_ready()
+    expected = world.track(stop=STOP)
+    first.kill()
     agent.start()
     agent.wait_ready()
-    expected = world.track(stop=STOP)
 
     def empty() -> None:
         with world.redis.client() as client:
@@ -113,8 +116,8 @@ def test_the_small_model_loses_nothing_either(world: World) -> None:
 
 def test_a_request_left_to_another_holder_outlives_its_record(world: World) -> None:
     """The lease and then the record are lost, and the other holder is gone: the first agent ends it."""
+    expected = undisturbed(world, stop=STOP)
     agent = world.new_toy(patience=PATIENT).start().wait_ready()
-    expected = world.track(stop=STOP)
     lease, requests = f"{PREFIX}lease", f"{PREFIX}requests"
 
     def lose_all() -> None:
@@ -129,6 +132,6 @@ def test_a_request_left_to_another_holder_outlives_its_record(world: World) -> N
             agent.wait_for(lambda: not agent.status.lease_held())
             client.delete(requests, lease)
 
-    with amid(world, FRAME, lose_all, skip=3):
+    with amid(world, FRAME, lose_all):
         got = world.track(stop=STOP)
     require_clean(world, "lease and requests lost", expected, got)

@@ -1,0 +1,105 @@
+"""Working ahead: while an annotator's browser is busy, the frame that it will most likely ask for next.
+
+    answer N ──► fetch N+1, N+2 ──► encode N+1 ──► step N+1 of every object     (in memory, in spare time)
+    request N+1 ──────────────────────────────────────────────────────────────► publish, complete
+
+CVAT's page tracks frame by frame in one direction, so the guess is the frame beside the one just answered.  A
+wrong guess costs what it computed and nothing else: what was foreseen is published only when it is asked for.
+It builds on what was published, hence one step and no more; frames are fetched one further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sam2_agent.core.footage import Footage
+from sam2_agent.core.ports import Frames
+from sam2_agent.core.progress import Progress
+from sam2_agent.core.spare_time import SpareTime
+from sam2_agent.core.state import State, Steps
+from sam2_agent.core.stepping import Stepping
+from sam2_agent.core.survivors import Survivors
+from sam2_agent.errors import AgentError
+
+log = logging.getLogger(__name__)
+
+GUESSES = 16
+"""So many requests are foreseen at once, about one for each annotator; beyond that the oldest is given up."""
+
+
+@dataclass(eq=False, slots=True)
+class _Guess:
+    """A request that may come; `tracks` are the nonces of what it is about."""
+
+    tracks: frozenset[str]
+    wanted: bool = True
+
+
+class Foresight:
+    """Foresees the requests that follow those just answered."""
+
+    def __init__(
+        self,
+        *,
+        stepping: Stepping[tuple[int, int]],
+        survivors: Survivors,
+        footage: Footage,
+        frames: Frames,
+        spare: SpareTime,
+        fingerprint: str,
+    ) -> None:
+        self._stepping = stepping
+        self._survivors = survivors
+        self._footage = footage
+        self._frames = frames
+        self._spare = spare
+        self._fingerprint = fingerprint
+        self._guesses: dict[asyncio.Task[None], _Guess] = {}
+
+    def expect(self, states: Sequence[State]) -> None:
+        """Foresee the request after the one that made these states; they are all on the same frame."""
+        task, frame, way = states[0].task, states[0].newest_frame, states[0].way
+        following = self._frames.beside(task, frame, way)
+        if following is None:
+            return
+        self._footage.fetch_soon(task, following)
+        if (later := self._frames.beside(task, following, way)) is not None:
+            self._footage.fetch_soon(task, later)
+        wanted = [guess for guess in self._guesses.values() if guess.wanted]
+        for oldest in wanted[: max(0, len(wanted) + 1 - GUESSES)]:
+            oldest.wanted = False
+        guess = _Guess(frozenset(state.nonce for state in states))
+        work = asyncio.ensure_future(self._foresee(guess, states, following))
+        self._guesses[work] = guess
+        work.add_done_callback(self._end)
+
+    def forget(self, states: Sequence[State]) -> None:
+        """Go no further with what was foreseen of these tracks: it is asked for now, or never will be."""
+        asked = {state.nonce for state in states}
+        for guess in self._guesses.values():
+            guess.wanted = guess.wanted and guess.tracks.isdisjoint(asked)
+
+    def close(self) -> None:
+        """Foresee nothing more."""
+        for work in self._guesses:
+            work.cancel()
+
+    async def _foresee(self, guess: _Guess, states: Sequence[State], frame: int) -> None:
+        try:
+            await self._footage.fetched((states[0].task, frame))
+            tracks = [Progress(Steps(state.extended(frame), self._fingerprint)) for state in states]
+            ready = [track for track in tracks if self._survivors.lacks_only_newest(track)]
+            for track in ready:
+                track.todo = [track.steps.last]
+            if ready:
+                await self._stepping.foresee(ready, self._spare, lambda: guess.wanted)
+        except AgentError as why:
+            log.debug("A request is not foreseen: %s", why)
+
+    def _end(self, work: asyncio.Task[None]) -> None:
+        del self._guesses[work]
+        if not work.cancelled() and (bug := work.exception()):
+            log.error("Working ahead met a bug", exc_info=bug)
