@@ -31,7 +31,7 @@ from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import DeviceOutOfMemory, GaveUp
 from tests.simulation.redis import SimRedis
-from tests.unit.agent.test_serverless import One
+from tests.unit.agent.serverless.one_agent import One
 
 P = ParamSpec("P")
 T = TypeVar("T")
