@@ -75,23 +75,49 @@ def test_an_old_cvat_tracks_bare_rectangles(agent: AgentProcess, images: list[by
     assert abs(left - (disk(8)[0] - radius)) <= 3
 
 
-def test_what_redis_lost_is_told_in_a_sentence(
-    agent: AgentProcess, images: list[bytes], redis_server: RedisServer
-) -> None:
-    manager = LambdaManager(AgentDoor(agent.door(), token="secret"))
-    begun = manager.call("agent", images[0], shapes=[BOX.to_json()])
+def lost_track(manager: LambdaManager, agent: AgentProcess, server: RedisServer, image: bytes) -> list[str]:
+    """The states of a track that was begun, and that Redis lost while the agent was away."""
+    states: list[str] = manager.call("agent", image, shapes=[BOX.to_json()])["states"]
     agent.kill()
-    with redis_server.client() as client:
+    with server.client() as client:
         for key in client.scan_iter(f"{PREFIX}memory:*"):
             client.delete(key)
     agent.start()
     agent.wait_ready()
     manager._functions.url = agent.door()  # type: ignore[attr-defined]
+    return states
+
+
+def test_what_redis_lost_is_told_in_a_sentence(
+    agent: AgentProcess, images: list[bytes], redis_server: RedisServer
+) -> None:
+    manager = LambdaManager(AgentDoor(agent.door(), token="secret"))
+    states = lost_track(manager, agent, redis_server, images[0])
     with pytest.raises(RunError, match="draw the shape again and run") as lost:
-        manager.call("agent", images[1], states=begun["states"])
+        manager.call("agent", images[1], states=states)
     assert lost.value.status == 400
     again = manager.call("agent", images[1], shapes=[BOX.to_json()])
     assert manager.call("agent", images[2], states=again["states"])["shapes"][0]
+
+
+def test_an_admin_sees_how_many_calls_a_loss_cost(
+    agent: AgentProcess, images: list[bytes], redis_server: RedisServer
+) -> None:
+    def counted() -> list[str]:
+        lines = agent.get("/metrics").decode().splitlines()
+        return [line for line in lines if line.startswith("sam2_agent_tracks_lost_total")]
+
+    manager = LambdaManager(AgentDoor(agent.door(), token="secret"))
+    states = lost_track(manager, agent, redis_server, images[0])
+    with pytest.raises(RunError, match="cannot be read as an image"):
+        manager.call("agent", b"no image", shapes=[BOX.to_json()])
+    assert counted() == ["sam2_agent_tracks_lost_total 0.0"]
+    for image in images[1:3]:
+        with pytest.raises(RunError, match="draw the shape again and run"):
+            manager.call("agent", image, states=states)
+    again = manager.call("agent", images[1], shapes=[BOX.to_json()])
+    assert manager.call("agent", images[2], states=again["states"])["shapes"][0]
+    assert counted() == ["sam2_agent_tracks_lost_total 2.0"]
 
 
 def test_probes_and_status_say_of_it_what_they_say_of_others(
