@@ -1,10 +1,11 @@
-"""What the gateway adds to a call, and how fast it forwards: side by side with calls of the agent itself.
+"""What the gateway adds to a call, and how fast it forwards: beside its agent alone, and beside a bare relay.
 
     python -m benchmarks.gateway
 
-The agent only reads and answers, so that nothing but the way to it is measured. Calls by the gateway and
-without it alternate, so that a slow moment of the machine falls on both. Caller, gateway and agent share the
-machine; only ratios and CPU time are worth quoting.
+The agent only reads and answers, so that nothing but the way to it is measured. The relay copies bytes from
+socket to socket and looks at none of them: what it adds, every process in between does. The three ways take
+turns, so that a slow moment of the machine falls on all. They share it with their caller; only ratios and CPU
+time are worth quoting.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.gateway.kubernetes import Kubernetes, tracker
 from tests.integration.gateway.process import Gateway, gateway
-from tests.ports import free_port
+from tests.ports import free_ports
 
 SIZES = (2_000, 300_000, 3_000_000)
-CALLS = 100
+CALLS = 200
 LARGE = 50 * 2**20
 STREAMS, ROUNDS = 4, 4
 
@@ -46,82 +48,142 @@ app.router.add_route("POST", "/{anything:.*}", answer)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
 """
 
+_RELAY = """
+import socket, sys, threading
+
+def pump(source, target):
+    piece = memoryview(bytearray(2**18))
+    while length := source.recv_into(piece):
+        target.sendall(piece[:length])
+    target.shutdown(socket.SHUT_WR)
+
+def relay(caller):
+    with caller, socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as agent:
+        back = threading.Thread(target=pump, args=(agent, caller))
+        back.start()
+        pump(caller, agent)
+        back.join()
+
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    while True:
+        threading.Thread(target=relay, args=(server.accept()[0],)).start()
+"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the agent."""
+
+    name: str
+    port: int
+    agent: int
+    """Port of the agent, after which its tracker is named."""
+    process: subprocess.Popen[bytes]
+
+    def call(self, body: bytes) -> None:
+        """Call as CVAT does: a connection for each call."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"x-nuclio-function-name": f"lab.{self.agent}", "X-Nuclio-Invoke-Timeout": "60s"}
+        connection.request("POST", "/api/function_invocations", body, headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(answer.read().decode())
+        answer.read()
+        connection.close()
+
+    def streams(self, body: bytes) -> None:
+        """Call several times at once."""
+        with ThreadPoolExecutor(STREAMS) as pool:
+            list(pool.map(self.call, [body] * STREAMS))
+
+    def is_open(self) -> bool:
+        """Whether it answers."""
+        try:
+            self.call(b"{}")
+        except (OSError, RuntimeError):
+            return False
+        return True
+
+    def cpu_seconds(self) -> float:
+        """Processor time that its process has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def main() -> None:
     """Measure and print."""
-    with standing() as (running, port):
-        ways = {"agent": port, "gateway": running.port}
+    with standing() as (ways, running):
         for size in SIZES:
-            body = os.urandom(size)
-            took: dict[str, list[float]] = {way: [] for way in ways}
-            before = cpu_seconds(running)
-            for _ in range(CALLS):
-                for way, each in ways.items():
-                    took[way].append(timed(lambda each=each, body=body: call(each, port, body)))  # type: ignore[misc]
-            cpu = (cpu_seconds(running) - before) / CALLS
-            alone, by_gateway = (median(took[way]) * 1000 for way in ways)
-            print(
-                f"{size:>9,} bytes: {alone:6.2f} ms without, {by_gateway:6.2f} ms with the gateway "
-                f"(+{by_gateway - alone:.2f} ms, {by_gateway / alone:.1f} times; {cpu * 1000:.1f} ms of CPU)"
-            )
-        large = os.urandom(LARGE)
-
-        def stream(to: int) -> None:
-            with ThreadPoolExecutor(STREAMS) as pool:
-                list(pool.map(lambda _: call(to, port, large), range(STREAMS)))
-
-        took = {way: [] for way in ways}
-        for _ in range(ROUNDS):
-            for way, each in ways.items():
-                took[way].append(timed(lambda each=each: stream(each)))  # type: ignore[misc]
-        alone, by_gateway = (STREAMS * LARGE / median(took[way]) / 1e6 for way in ways)
-        print(
-            f"{STREAMS} streams of 50 MiB: {alone:.0f} MB/s without, {by_gateway:.0f} MB/s with the gateway"
-        )
+            compare_calls(ways, os.urandom(size))
+        compare_streams(ways, os.urandom(LARGE))
         print(f"most memory of the gateway: {running.memory() / 2**20:.0f} MiB")
 
 
+def compare_calls(ways: list[Way], body: bytes) -> None:
+    """Print what each way adds to a call of the agent, the first of the ways."""
+    cpu = {way.name: -way.cpu_seconds() for way in ways}
+    took = in_turns(ways, lambda way: way.call(body), CALLS)
+    cpu = {way.name: (cpu[way.name] + way.cpu_seconds()) / CALLS * 1000 for way in ways}
+    alone, *others = ways
+    base = took[alone.name]
+    print(f"{len(body):>9,} bytes: {base * 1000:6.2f} ms without")
+    for way in others:
+        added = took[way.name] - base
+        print(
+            f"{way.name:>16}: +{added * 1000:.2f} ms, {took[way.name] / base:.1f} times; "
+            f"{cpu[way.name]:.1f} ms of CPU"
+        )
+
+
+def compare_streams(ways: list[Way], body: bytes) -> None:
+    """Print how much each way forwards."""
+    took = in_turns(ways, lambda way: way.streams(body), ROUNDS)
+    rates = ", ".join(f"{name} {STREAMS * len(body) / each / 1e6:.0f} MB/s" for name, each in took.items())
+    print(f"{STREAMS} streams of {len(body) >> 20} MiB: {rates}")
+
+
+def in_turns(ways: list[Way], work: Callable[[Way], None], rounds: int) -> dict[str, float]:
+    """Give the median of the seconds that something takes by each way, by its name."""
+    took: dict[str, list[float]] = {way.name: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            began = time.perf_counter()
+            work(way)
+            took[way.name].append(time.perf_counter() - began)
+    return {name: median(each) for name, each in took.items()}
+
+
 @contextmanager
-def standing() -> Iterator[tuple[Gateway, int]]:
-    """A gateway, and the port of its agent."""
-    port = free_port()
-    agent = subprocess.Popen([sys.executable, "-c", _AGENT, str(port)])
+def standing() -> Iterator[tuple[list[Way], Gateway]]:
+    """Three ways to one agent: straight, by the gateway, by the relay."""
+    agent, relay = free_ports(2)
+    with ExitStack() as stack:
+        serves = stack.enter_context(_script(_AGENT, agent))
+        relays = stack.enter_context(_script(_RELAY, relay, agent))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kubernetes = stack.enter_context(Kubernetes())
+        kubernetes.trackers = [tracker(str(agent))]
+        kubeconfig = kubernetes.kubeconfig(folder)
+        running = stack.enter_context(gateway(kubeconfig, folder, INTERVAL_SECONDS="60"))
+        wait_for(running.is_ready, "the gateway", within=60)
+        ways = [
+            Way("agent", agent, agent, serves),
+            Way("gateway", running.port, agent, running.process),
+            Way("bare relay", relay, agent, relays),
+        ]
+        for way in ways:
+            wait_for(way.is_open, f"the {way.name}", within=60)
+        yield ways, running
+
+
+@contextmanager
+def _script(source: str, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", source, *map(str, ports)])
     try:
-        with tempfile.TemporaryDirectory() as folder, Kubernetes() as kubernetes:
-            kubernetes.trackers = [tracker(str(port))]
-            path = Path(folder)
-            with gateway(kubernetes.kubeconfig(path), path, INTERVAL_SECONDS="60") as running:
-                wait_for(running.is_ready, "the gateway", within=60)
-                wait_for(lambda: running.invoke(f"lab.{port}").status == 200, "the agent")
-                yield running, port
+        yield process
     finally:
-        agent.kill()
-        agent.wait()
-
-
-def call(port: int, agent: int, body: bytes) -> None:
-    """Call as CVAT does: a connection for each call."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"x-nuclio-function-name": f"lab.{agent}", "X-Nuclio-Invoke-Timeout": "60s"}
-    connection.request("POST", "/api/function_invocations", body, headers)
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(answer.read().decode())
-    answer.read()
-    connection.close()
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The seconds that something takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def cpu_seconds(running: Gateway) -> float:
-    """Processor time that the gateway has used."""
-    fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        process.kill()
+        process.wait()
 
 
 if __name__ == "__main__":

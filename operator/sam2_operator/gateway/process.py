@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BUFFER = 2**16
-"""Of a connection, in bytes: callers that wait for room fill theirs."""
+_BUFFER = 2**17
+"""Of a connection, in bytes: reading stops at twice as much. Callers that wait for room fill that; asyncio
+reads 256 KiB at once, so with less, reading would be stopped and begun again for each piece of a body."""
 _KEPT_SECONDS = 30.0
 
 
