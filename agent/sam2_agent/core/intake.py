@@ -171,7 +171,7 @@ class Intake:
             if not self._in_hand:
                 self._begin(in_hand, request, self._serving.serve_recorded(request))
                 self._alone = ar_id
-                break
+                return False
         for request in self._serving.left(besides={*recorded, *self._in_hand}):
             if not self._stopping.is_set():
                 self._begin(in_hand, request, self._serving.serve(request))
