@@ -126,8 +126,12 @@ class CVAT:
         chunk_size: int = 36,
         job_size: int | None = None,
         from_video: bool = False,
+        length: int | None = None,
     ) -> int:
-        """A new task; returns its id. Images that are not encoded yet become PNG."""
+        """A new task; returns its id. Images that are not encoded yet become PNG.
+
+        With a `length` the task has that many frames, of which the images are repeated.
+        """
         spec = TaskSpec(
             name=name,
             owner=owner,
@@ -138,6 +142,7 @@ class CVAT:
             chunk_size=chunk_size,
             job_size=job_size,
             from_video=from_video,
+            length=length,
         )
         return self.add_task_archive(pack_frames(frames), spec)
 

@@ -76,6 +76,8 @@ class TaskSpec(_Strict):
     chunk_size: int = Field(default=36, ge=1)
     job_size: int | None = Field(default=None, ge=1)
     from_video: bool = False
+    length: int | None = Field(default=None, ge=1)
+    """How many frames the task has; the images come again and again. By default as many as there are."""
 
 
 class Created(_Strict):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+
 from tests.cvat_standin.accounts import Organization, User
 from tests.cvat_standin.control_models import OrganizationSpec, Seed, TaskSpec, UserSpec
 from tests.cvat_standin.errors import not_found
 from tests.cvat_standin.state import StandIn
-from tests.cvat_standin.tasks import Task, read_archive
+from tests.cvat_standin.tasks import Frame, Task, read_archive
 
 
 def plant(standin: StandIn, seed: Seed) -> None:
@@ -50,7 +54,7 @@ def make_task(standin: StandIn, spec: TaskSpec, archive: bytes) -> Task:
     user_named = standin.accounts.user_named
     return standin.tasks.add(
         spec.name,
-        read_archive(archive),
+        _of_length(read_archive(archive), spec.length),
         owner=user_named(spec.owner),
         now=standin.clock.date(),
         organization=find_organization(standin, spec.organization) if spec.organization else None,
@@ -61,3 +65,11 @@ def make_task(standin: StandIn, spec: TaskSpec, archive: bytes) -> Task:
         job_size=spec.job_size,
         from_video=spec.from_video,
     )
+
+
+def _of_length(images: Sequence[Frame], length: int | None) -> Sequence[Frame]:
+    """So many frames, each with a name of its own; they share the images' bytes."""
+    if length is None or not images:
+        return images
+    repeated = islice(cycle(images), length)
+    return [replace(image, name=f"{number:07d}-{image.name}") for number, image in enumerate(repeated)]

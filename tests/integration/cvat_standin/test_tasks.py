@@ -58,6 +58,16 @@ def test_meta_has_sizes_and_names(cvat: CVAT, sdk: cvat_sdk.Client) -> None:
     assert sdk.tasks.retrieve(task.id).updated_date > before
 
 
+def test_a_long_task_repeats_its_images(cvat: CVAT, call: Caller) -> None:
+    task = cvat.add_task(video(3), "ann", length=50_000)
+
+    meta = call("GET", f"/api/tasks/{task}/data/meta").json()
+    assert meta["size"] == len({frame["name"] for frame in meta["frames"]}) == 50_000
+    last = call("GET", f"/api/tasks/{task}/data/?type=frame&quality=original&number=49999")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(last.data))), draw(49_999 % 3))
+    assert call("GET", f"/api/tasks/{task}/data/?type=frame&number=50000").status == 400
+
+
 def test_images_are_served_as_they_were_uploaded(cvat: CVAT, call: Caller) -> None:
     jpeg = io.BytesIO()
     Image.fromarray(draw(0)).save(jpeg, "JPEG")
