@@ -18,7 +18,7 @@ unexport KUBECONFIG
 
 STEP = @hack/step.sh
 
-.PHONY: help setup lint format generate lock test test-fast test-full demo demo-serverless bench bench-operator images cluster-up cluster-down
+.PHONY: help setup lint format generate lock test test-fast test-full demo demo-serverless bench bench-gpu bench-operator images cluster-up cluster-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,8 +63,11 @@ cluster-up: setup ## a Kubernetes cluster on this machine, in network namespaces
 cluster-down: ## end that cluster; leaves nothing running or mounted
 	@if [ -x $(CACHE)/venv/bin/python ]; then python -m tests.cluster down; fi
 
-bench: setup ## agent time over bare model time, side by side in one run
-	@OMP_WAIT_POLICY=passive python -m benchmarks.frame_time
+bench: setup ## ours, the stock agent and SAM2's own loop side by side on the CPU: 15 minutes (TABLES="session start" for some)
+	@python -m benchmarks.speed.cpu $(TABLES)
+
+bench-gpu: setup ## the same on a GPU, with the published models
+	@python -m benchmarks.speed.gpu $(TABLES)
 
 bench-operator: setup ## what 10, 100 and 1,000 trackers cost the operator, the API server and CVAT: about 25 minutes
 	@python -m benchmarks.operator_scale

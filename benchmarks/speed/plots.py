@@ -1,0 +1,70 @@
+"""Drawing: lines over a number, stacked bars, and the time line of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.speed.report import Row
+
+mpl.rcParams["svg.hashsalt"] = "figures"  # the same figures are the same file
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A figure of the rows that match, over `x`."""
+
+    label: str
+    key: str
+    where: Mapping[str, object]
+    style: str = "o-"
+
+
+def lines(axis: Axes, rows: Sequence[Row], x: str, drawn: Sequence[Line]) -> None:
+    """Draw lines over a figure of the rows."""
+    for line in drawn:
+        points = [
+            (row[x], row[line.key])
+            for row in rows
+            if row.get(line.key) is not None
+            and all(row.get(key) == value for key, value in line.where.items())
+        ]
+        if points:
+            axis.plot(*zip(*points, strict=True), line.style, label=line.label)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize="small")
+
+
+def stacked(axis: Axes, bars: Mapping[str, Mapping[str, float]], unit: str) -> None:
+    """Draw a horizontal bar for each name, of parts in their order."""
+    names = list(bars)
+    parts = list(dict.fromkeys(part for bar in bars.values() for part in bar))
+    colours = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
+    left = [0.0] * len(names)
+    for number, part in enumerate(parts):
+        widths = [bars[name].get(part, 0.0) for name in names]
+        axis.barh(names, widths, left=left, label=part, color=colours[number % len(colours)])
+        left = [before + width for before, width in zip(left, widths, strict=True)]
+    axis.invert_yaxis()
+    axis.set_xlabel(unit)
+
+
+@contextmanager
+def figure(path: Path, panels: int, *, size: tuple[float, float] = (4.6, 3.4)) -> Iterator[Sequence[Axes]]:
+    """Panels side by side, saved when they are drawn."""
+    drawn, axes = plt.subplots(
+        1, panels, figsize=(size[0] * panels, size[1]), layout="constrained", squeeze=False
+    )
+    yield list(axes[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn.savefig(path, metadata={"Date": None})
+    plt.close(drawn)

@@ -1,0 +1,117 @@
+"""From frame to frame, by how far CVAT is away from the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.idle_agent import idle_agent
+from benchmarks.speed.own_loop import OwnLoop
+from benchmarks.speed.plots import Line, figure, lines
+from benchmarks.speed.relay import delay_line
+from benchmarks.speed.report import Column, Goal, Row, Table
+
+_PAUSE = 0.1
+_DELAYS = (0, 10, 25, 50)
+_LIMIT = 1.10
+_PROMISED = 50
+"""Milliseconds each way for which the goal is promised."""
+
+_METHOD = (
+    "Median milliseconds from one tracked frame to the next, small model, browser pause of 100 ms. Agents "
+    "reach CVAT by a line that delays each direction and limits nothing else; the browser is at CVAT. "
+    "Network and browser: an agent that has every answer ready, by the same line: the pause, an event one "
+    "way, acquire there and back, complete one way, so the pause and four delays, and what CVAT's stand- "
+    "in takes. Model: SAM2's own loop. Expected is the larger of the two. All take turns at each delay."
+)
+_COLUMNS = (
+    Column("objects", "objects", "d"),
+    Column("delay_ms", "delay ms each way", "d"),
+    Column("model_ms", "model ms"),
+    Column("network_ms", "network and browser ms"),
+    Column("expected_ms", "expected ms"),
+    Column("ours_ms", "ours ms"),
+    Column("ratio", "ours/expected", ".3f"),
+    Column("stock_ms", "stock ms"),
+)
+
+
+def measure(bench: Bench) -> Table:
+    """At each delay let the agents and SAM2 take turns."""
+    rows = [
+        row
+        for objects in bench.choose((1,), (1, 32))
+        for row in _rows(bench, objects, bench.choose((0, 10), _DELAYS))
+    ]
+    goals = [
+        Goal(
+            f"frame to frame over the larger of model, network and browser; {row['objects']} objects, "
+            f"{row['delay_ms']} ms each way",
+            float(row["ratio"] or 0),
+            _LIMIT if row["delay_ms"] == _PROMISED else None,
+        )
+        for row in rows
+    ]
+    return Table("network", "From frame to frame, by network delay", _METHOD, _COLUMNS, rows, goals)
+
+
+def draw(table: Table, path: Path) -> None:
+    """Time over delay, a panel for each number of objects."""
+    counts = list(dict.fromkeys(row["objects"] for row in table.rows))
+    with figure(path, len(counts)) as axes:
+        for axis, objects in zip(axes, counts, strict=True):
+            where = {"objects": objects}
+            drawn = [
+                Line("ours", "ours_ms", where),
+                Line("cvat-cli", "stock_ms", where),
+                Line("larger of model, network and browser", "expected_ms", where, "--"),
+                Line("SAM2's own loop", "model_ms", where, ":"),
+            ]
+            lines(axis, table.rows, "delay_ms", drawn)
+            axis.set(
+                title=f"{objects} object(s), pause of 100 ms",
+                xlabel="ms each way",
+                ylabel="ms to the next frame",
+            )
+
+
+def _rows(bench: Bench, objects: int, delays: Sequence[int]) -> list[Row]:
+    frames = bench.choose(5, 20)
+    clip = bench.clip(frames, bench.small)
+    shapes = clip.shapes(objects)
+    own = OwnLoop(bench.small, bench.device)
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        stage = stack.enter_context(bench.stage())
+        line = stack.enter_context(delay_line(stage.port))
+        functions = {name: stage.function() for name in ("idle", "ours", "stock")}
+        stack.enter_context(idle_agent(line.url, functions["idle"], stage.robot.token))
+        stack.enter_context(stage.ours(functions["ours"], bench.small, line.url))
+        stack.enter_context(stage.stock(functions["stock"], bench.small, line.url))
+        for delay in delays:
+            line.seconds = delay / 1000
+            apart: dict[str, list[float]] = {name: [] for name in functions}
+            model: list[float] = []
+            for turn in bench.rounds(2):
+                bench.say(f"network: {objects} objects, {delay} ms each way, turn {turn + 1}")
+                model += own.run(clip, clip.prompts(objects)).frames
+                for name, function in functions.items():
+                    session = stage.track(function, stage.task(clip), shapes, frames, pause=_PAUSE)
+                    apart[name] += session.apart
+            network, model_ms, ours = median(apart["idle"]), median(model), median(apart["ours"])
+            rows.append(
+                {
+                    "objects": objects,
+                    "delay_ms": delay,
+                    "model_ms": model_ms,
+                    "network_ms": network,
+                    "expected_ms": max(network, model_ms),
+                    "ours_ms": ours,
+                    "ratio": ours / max(network, model_ms),
+                    "stock_ms": median(apart["stock"]),
+                }
+            )
+    return rows

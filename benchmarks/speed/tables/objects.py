@@ -1,0 +1,147 @@
+"""A frame by the number of objects: a whole request and its model's part, over SAM2's own loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+
+from benchmarks.speed.arithmetic import count, rate
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.clip import Clip
+from benchmarks.speed.models import Model
+from benchmarks.speed.own_loop import OwnLoop
+from benchmarks.speed.plots import Line, figure, lines
+from benchmarks.speed.report import Column, Goal, Row, Table
+from benchmarks.speed.spans import Span
+from benchmarks.speed.stage import Session
+
+_LIMITS = {1: 1.05, 32: 1.15}
+_BATCHED = 0.5
+"""With 32 objects on a GPU, where they are tracked in one batch and SAM2's own loop takes them one by one."""
+_NOISE = 1.05
+"""No worse than SAM2's own loop, as far as a busy machine can tell."""
+
+_METHOD = (
+    "Mean milliseconds of a tracked frame over all frames of a clip but the first. SAM2: its own "
+    "propagate_in_video, each next() timed, frames read and resized before. Request: what an annotator "
+    "waits for whose browser does not pause; CVAT's stand-in, Redis with an append-only file and the "
+    "agent are processes on this machine. Step: the image encoder and SAM2's step inside the agent. SAM2 "
+    "and the annotator take turns; ratios are taken within a turn, figures are medians over the turns. "
+    "Masks of random weights are ragged, with ten times a real object's run lengths. Floor: the "
+    "operations of the network, as PyTorch's counter finds them in SAM2's own loop, at the rate at which "
+    "this device multiplies two large matrices."
+)
+_COLUMNS = (
+    Column("model", "model"),
+    Column("objects", "objects", "d"),
+    Column("own_ms", "SAM2 ms"),
+    Column("step_ms", "step ms"),
+    Column("request_ms", "request ms"),
+    Column("step_ratio", "step/SAM2", ".3f"),
+    Column("request_ratio", "request/SAM2", ".3f"),
+    Column("beyond_ms", "beyond ms"),
+    Column("gflop", "GFLOP a frame"),
+    Column("floor_ms", "floor ms", ".2f"),
+)
+
+
+def measure(bench: Bench) -> Table:
+    """SAM2 and the agent take turns, for each model and number of objects."""
+    rows = [
+        _row(bench, model, objects)
+        for model in (bench.small, *bench.large())
+        for objects in _counts(bench, model)
+    ]
+    return Table("objects", "A frame by the number of objects", _METHOD, _COLUMNS, rows, _goals(bench, rows))
+
+
+def draw(table: Table, path: Path) -> None:
+    """Time against objects, a panel for each model."""
+    models = list(dict.fromkeys(str(row["model"]) for row in table.rows))
+    with figure(path, len(models)) as axes:
+        for axis, model in zip(axes, models, strict=True):
+            drawn = [
+                Line(label, key, {"model": model})
+                for label, key in (
+                    ("SAM2's own loop", "own_ms"),
+                    ("our encoder and step", "step_ms"),
+                    ("our whole request", "request_ms"),
+                )
+            ]
+            lines(axis, table.rows, "objects", drawn)
+            axis.set(title=model, xlabel="objects", ylabel="ms a frame")
+
+
+def _counts(bench: Bench, model: Model) -> tuple[int, ...]:
+    if model.is_small or bench.device.type == "cuda":
+        return bench.choose((1,), (1, 8, 32))
+    return bench.choose((1,), (1,), (1, 8, 32))
+
+
+def _row(bench: Bench, model: Model, objects: int) -> Row:
+    slow = not model.is_small and bench.device.type == "cpu"
+    frames = bench.choose(4, (6 if objects == 1 else 4) if slow else 24)
+    rounds = bench.rounds(3 if objects == 1 or not slow else 1)
+    clip = bench.clip(frames, model)
+    own = OwnLoop(model, bench.device)
+    turns = []
+    with bench.stage() as stage:
+        function = stage.function()
+        with stage.traced(function, model) as agent:
+            if not slow:  # what is allocated and looked up only once does not count
+                own.run(clip, clip.prompts(objects))
+                stage.track(function, stage.task(clip), clip.shapes(objects), frames)
+            floor = {} if slow else _floor(own, clip, objects, bench)
+            for turn in rounds:
+                bench.say(f"objects: {model.name}, {objects} objects, turn {turn + 1} of {len(rounds)}")
+                alone = own.run(clip, clip.prompts(objects)).frame
+                session = stage.track(function, stage.task(clip), clip.shapes(objects), frames)
+                step = _step(agent.spans(session.frames[-1].asked), session)
+                turns.append((alone, step, session.frame))
+    return {
+        "model": model.name,
+        "objects": objects,
+        "frames": frames,
+        "turns": len(turns),
+        "own_ms": median(alone for alone, _, _ in turns),
+        "step_ms": median(step for _, step, _ in turns),
+        "request_ms": median(whole for _, _, whole in turns),
+        "step_ratio": median(step / alone for alone, step, _ in turns),
+        "request_ratio": median(whole / alone for alone, _, whole in turns),
+        "beyond_ms": median(whole - alone for alone, _, whole in turns),
+        **floor,
+    }
+
+
+def _floor(own: OwnLoop, clip: Clip, objects: int, bench: Bench) -> dict[str, float]:
+    """The network's operations, and the milliseconds that they take as one large matrix product."""
+    counted = count(own, clip).of(objects)
+    return {"gflop": counted / 1e9, "floor_ms": 1000 * counted / rate(bench.device)}
+
+
+def _step(spans: list[Span], session: Session) -> float:
+    """Milliseconds of a tracked frame that the agent's model worked, mean."""
+    began, ended = session.frames[0].answered, session.frames[-1].answered
+    worked = [
+        span.milliseconds for span in spans if span.name in ("encode", "step") and began <= span.begin < ended
+    ]
+    return sum(worked) / len(session.tracked)
+
+
+def _goals(bench: Bench, rows: list[Row]) -> list[Goal]:
+    goals = []
+    for row in rows:
+        objects, model = int(row["objects"] or 0), row["model"]
+        limit = None if model == bench.small.name else _LIMITS.get(objects)
+        on_gpu = bench.device.type == "cuda"
+        if on_gpu and limit and objects == 32:
+            limit = _BATCHED
+        told = f"request over SAM2's own loop, {model}, {objects} objects"
+        goals.append(Goal(told, float(row["request_ratio"] or 0), limit))
+        if objects == 32 and not on_gpu:
+            told = f"encoder and step over SAM2's own loop, {model}, 32 objects"
+            goals.append(Goal(told, float(row["step_ratio"] or 0), _NOISE))
+        if row.get("floor_ms"):
+            over = float(row["request_ms"] or 0) / float(row["floor_ms"] or 1)
+            goals.append(Goal(f"request over the arithmetic floor, {model}, {objects} objects", over))
+    return goals
