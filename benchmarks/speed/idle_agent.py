@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import urllib3
@@ -12,18 +11,20 @@ import urllib3
 from tests.integration.cvat_standin.caller import Agent, Caller
 
 
-@contextmanager
-def idle_agent(url: str, function: int, token: str) -> Iterator[None]:
+def start_idle_agent(url: str, function: int, token: str) -> None:
     """Answer the function's requests at once, in a thread that ends with CVAT: no object is ever seen."""
+    watching = threading.Event()
+    threading.Thread(target=_serve, args=(url, function, token, watching), daemon=True).start()
+    if not watching.wait(30):
+        raise RuntimeError("The idle agent cannot watch its queue.")
+
+
+def _serve(url: str, function: int, token: str, watching: threading.Event) -> None:
     call = Caller(url, token)
-    with call.stream(f"/api/functions/queues/function:{function}/watch") as stream:
-        thread = threading.Thread(target=_serve, args=(Agent(call, function), stream), daemon=True)
-        thread.start()
-        yield
-
-
-def _serve(agent: Agent, stream: Any) -> None:
-    with suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+    agent = Agent(call, function)
+    path = f"/api/functions/queues/function:{function}/watch"
+    with suppress(urllib3.exceptions.HTTPError, OSError), call.stream(path) as stream:
+        watching.set()
         while (line := stream.line()) is not None:
             # Each request is announced once, and there is only one at a time: no other call comes between.
             if line.startswith("data:") and (assignment := agent.acquire()):

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.idle_agent import idle_agent
+from benchmarks.speed.idle_agent import start_idle_agent
 from benchmarks.speed.own_loop import OwnLoop
 from benchmarks.speed.plots import Line, figure, lines
 from benchmarks.speed.relay import delay_line
@@ -79,7 +79,7 @@ def draw(table: Table, path: Path) -> None:
 
 
 def _rows(bench: Bench, objects: int, delays: Sequence[int]) -> list[Row]:
-    frames = bench.choose(5, 20)
+    frames = bench.choose(5, 10)
     clip = bench.clip(frames, bench.small)
     shapes = clip.shapes(objects)
     own = OwnLoop(bench.small, bench.device)
@@ -88,7 +88,7 @@ def _rows(bench: Bench, objects: int, delays: Sequence[int]) -> list[Row]:
         stage = stack.enter_context(bench.stage())
         line = stack.enter_context(delay_line(stage.port))
         functions = {name: stage.function() for name in ("idle", "ours", "stock")}
-        stack.enter_context(idle_agent(line.url, functions["idle"], stage.robot.token))
+        start_idle_agent(line.url, functions["idle"], stage.robot.token)
         stack.enter_context(stage.ours(functions["ours"], bench.small, line.url))
         stack.enter_context(stage.stock(functions["stock"], bench.small, line.url))
         for delay in delays:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+
+import torch
 
 from benchmarks.speed.arithmetic import count, rate
 from benchmarks.speed.bench import Bench
@@ -47,11 +50,7 @@ _COLUMNS = (
 
 def measure(bench: Bench) -> Table:
     """SAM2 and the agent take turns, for each model and number of objects."""
-    rows = [
-        _row(bench, model, objects)
-        for model in (bench.small, *bench.large())
-        for objects in _counts(bench, model)
-    ]
+    rows = [row for model in (bench.small, *bench.large()) for row in _rows(bench, model)]
     return Table("objects", "A frame by the number of objects", _METHOD, _COLUMNS, rows, _goals(bench, rows))
 
 
@@ -73,25 +72,39 @@ def draw(table: Table, path: Path) -> None:
 
 
 def _counts(bench: Bench, model: Model) -> tuple[int, ...]:
-    if model.is_small or bench.device.type == "cuda":
+    if not _is_slow(bench, model):
         return bench.choose((1,), (1, 8, 32))
     return bench.choose((1,), (1,), (1, 8, 32))
 
 
-def _row(bench: Bench, model: Model, objects: int) -> Row:
-    slow = not model.is_small and bench.device.type == "cpu"
-    frames = bench.choose(4, (6 if objects == 1 else 4) if slow else 24)
-    rounds = bench.rounds(3 if objects == 1 or not slow else 1)
-    clip = bench.clip(frames, model)
+def _rows(bench: Bench, model: Model) -> Iterator[Row]:
     own = OwnLoop(model, bench.device)
+    counted = None
+    if bench.device.type == "cuda" or bench.effort == "full":
+        bench.say(f"objects: {model.name}, counting operations")
+        counted = count(own, bench.clip(_frames(bench, model, 1), model))
+    for objects in _counts(bench, model):
+        row = _row(bench, model, own, objects)
+        yield row if counted is None else {**row, **_floor(counted.of(objects), bench.device)}
+
+
+def _frames(bench: Bench, model: Model, objects: int) -> int:
+    if _is_slow(bench, model):
+        return bench.choose(4, 6 if objects == 1 else 4)
+    return bench.choose(4, 24)
+
+
+def _row(bench: Bench, model: Model, own: OwnLoop, objects: int) -> Row:
+    frames = _frames(bench, model, objects)
+    rounds = bench.rounds(3) if not _is_slow(bench, model) else bench.rounds(2 if objects == 1 else 1)
+    clip = bench.clip(frames, model)
     turns = []
     with bench.stage() as stage:
         function = stage.function()
         with stage.traced(function, model) as agent:
-            if not slow:  # what is allocated and looked up only once does not count
+            if not _is_slow(bench, model):  # what is allocated and looked up only once does not count
                 own.run(clip, clip.prompts(objects))
                 stage.track(function, stage.task(clip), clip.shapes(objects), frames)
-            floor = {} if slow else _floor(own, clip, objects, bench)
             for turn in rounds:
                 bench.say(f"objects: {model.name}, {objects} objects, turn {turn + 1} of {len(rounds)}")
                 alone = own.run(clip, clip.prompts(objects)).frame
@@ -109,14 +122,17 @@ def _row(bench: Bench, model: Model, objects: int) -> Row:
         "step_ratio": median(step / alone for alone, step, _ in turns),
         "request_ratio": median(whole / alone for alone, _, whole in turns),
         "beyond_ms": median(whole - alone for alone, _, whole in turns),
-        **floor,
     }
 
 
-def _floor(own: OwnLoop, clip: Clip, objects: int, bench: Bench) -> dict[str, float]:
+def _floor(operations: float, device: torch.device) -> dict[str, float]:
     """The network's operations, and the milliseconds that they take as one large matrix product."""
-    counted = count(own, clip).of(objects)
-    return {"gflop": counted / 1e9, "floor_ms": 1000 * counted / rate(bench.device)}
+    return {"gflop": operations / 1e9, "floor_ms": 1000 * operations / rate(device)}
+
+
+def _is_slow(bench: Bench, model: Model) -> bool:
+    """Whether a frame takes seconds."""
+    return bench.device.type == "cpu" and not model.is_small
 
 
 def _step(spans: list[Span], session: Session) -> float:
