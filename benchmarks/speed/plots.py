@@ -39,7 +39,8 @@ def lines(axis: Axes, rows: Sequence[Row], x: str, drawn: Sequence[Line]) -> Non
         ]
         if points:
             axis.plot(*zip(*points, strict=True), line.style, label=line.label)
-    axis.set_ylim(bottom=0)
+    if axis.get_yscale() == "linear":
+        axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end all that was started
     goals: list[Goal] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        _keep_bytecode(Path(folder, "bytecode"))
         bench = Bench(
             name, device, Path(folder), effort, published=published, weights=chosen.weights, say=progress()
         )
@@ -35,6 +37,12 @@ def run(
             goals += measure(bench, each, chosen.results)
     print("\n".join(["", "all goals", *(goal.sentence() for goal in goals)]), flush=True)
     return 1 if any(goal.met is False for goal in goals) else 0
+
+
+def _keep_bytecode(folder: Path) -> None:
+    """Let processes find what their predecessors compiled, as in an image, whatever is set here."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
 
 
 def measure(bench: Bench, which: str, results: Path) -> Sequence[Goal]:

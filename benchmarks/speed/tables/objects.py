@@ -10,7 +10,6 @@ import torch
 
 from benchmarks.speed.arithmetic import count, rate
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.clip import Clip
 from benchmarks.speed.models import Model
 from benchmarks.speed.own_loop import OwnLoop
 from benchmarks.speed.plots import Line, figure, lines
