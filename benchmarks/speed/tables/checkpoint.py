@@ -35,6 +35,7 @@ _COLUMNS = (
     Column("publish_ms", "publish ms", ".2f"),
     Column("checkpoint_ms", "all ms", ".2f"),
     Column("p95_ms", "p95 ms", ".2f"),
+    Column("ping_ms", "a PING ms", ".2f"),
     Column("frame_ms", "frame ms"),
     Column("share", "share", ".3f"),
 )
@@ -97,6 +98,7 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         with stage.traced(function, subject.model, **subject.more) as agent:
             session = stage.track(function, stage.task(clip), clip.shapes(objects), frames)
             spans = agent.spans(session.frames[-1].asked)
+            ping = stage.round_trip()
     # The first tracked frames find connections and allocators cold.
     asked = session.tracked[2:]
     found = [served(spans, frame.asked, frame.answered) for frame in asked]
@@ -109,6 +111,7 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         "read_ms": median(each.milliseconds("read") for each in found),
         "publish_ms": median(each.milliseconds("publish") for each in found),
         "checkpoint_ms": median(whole),
+        "ping_ms": ping,
         "p95_ms": quantiles(whole, n=20)[-1],
         "frame_ms": median(frame.milliseconds for frame in asked),
         "share": median(took / frame.milliseconds for took, frame in zip(whole, asked, strict=True)),
