@@ -125,6 +125,7 @@ async def _agent(
         on_answer=lambda: status.answered("Redis"),
         on_dropped=metrics.memories_dropped,
         memories_are_cache=isinstance(chosen, QueueSettings),
+        now=status.clock.now,
     )
     world = World(
         tracker=tracker,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sam2_agent.core.tracking import Context, Features, Prompt
+from sam2_agent.core.tracking import Context, Features, Prompt, Resized
 from tests.sized_tracker import Output, Sized, SizedTracker
 
 
@@ -20,7 +17,7 @@ class PacedTracker(SizedTracker):
         self._frame = frame
         self._each = each
 
-    def encode(self, image: NDArray[np.uint8]) -> Sized:
+    def encode(self, image: Resized) -> Sized:
         """Take the time of the image encoder."""
         time.sleep(self._frame)
         return super().encode(image)

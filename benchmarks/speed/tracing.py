@@ -56,9 +56,9 @@ POINTS = (
     Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.prompt", "prompt"),
     Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.step", "step"),
     Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.dump_memory", "dump memory"),
-    Point(_ADAPTERS + "sam2_tracker", "normalize", "resize"),
-    Point("sam2_agent.core.rounds", "write_points", "run lengths"),
-    Point("sam2_agent.core.rounds", "dump_answer", "seal"),
+    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.resize", "resize"),
+    Point("sam2_agent.core.stepping", "write_points", "run lengths"),
+    Point("sam2_agent.core.stepping", "dump_answer", "seal"),
 )
 
 FORWARD = (

@@ -135,6 +135,7 @@ class Agents:
             state_seconds=28800,
             memory_seconds=self.faults.memory_seconds,
             on_answer=lambda: status.answered("Redis"),
+            now=clock.now,
         )
         ports = CVATPorts(self.cvat, self.network, self.cvat_route, process, status)
         counts = Counts()

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
@@ -38,6 +39,7 @@ from redis.exceptions import (
 
 from sam2_agent.adapters import redis_scripts
 from sam2_agent.adapters.redis_connection import refusal
+from sam2_agent.adapters.redis_freshness import Freshness
 from sam2_agent.core.ports import HeldByAnother, Key, Publication, Taken
 from sam2_agent.errors import LeaseLost, StoreUnavailable
 
@@ -66,7 +68,7 @@ class RedisStore:
 
     `holder` names who takes leases: a process that takes over from one with the same holder need not wait.
     `on_answer` is called whenever Redis answered, `on_dropped` with the number of memories that had to make
-    room for answers; where they are no cache (`memories_are_cache`) none has to.
+    room for answers; where they are no cache (`memories_are_cache`) none has to.  `now` gives seconds.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class RedisStore:
         on_answer: Callable[[], None],
         on_dropped: Callable[[int], None] = lambda _: None,
         memories_are_cache: bool = True,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -89,6 +92,7 @@ class RedisStore:
         self._on_answer = on_answer
         self._on_dropped = on_dropped
         self._memories_are_cache = memories_are_cache
+        self._freshness = Freshness(now)
         self._memories: OrderedDict[str, None] = OrderedDict()  # names, used longest ago first
         self._lease = prefix + "lease"
         self._epoch = prefix + "epoch"
@@ -148,6 +152,7 @@ class RedisStore:
         for key in keys:
             pipeline.getex(self._name(key), px=self._life(key))
         records = cast("list[bytes | None]", await self._ask(pipeline.execute()))
+        self._freshness.renewed(map(self._name, keys))
         self._know(key for key, record in zip(keys, records, strict=True) if record is not None)
         return records
 
@@ -172,6 +177,7 @@ class RedisStore:
             arguments += [publication.data, publication.damaged]
         keys = [self._lease, *(self._name(publication.key) for publication in publications)]
         standing = await self._ask(self._publish(keys=keys, args=arguments))
+        self._freshness.renewed(keys[1:])
         return [
             publication.data if found is None else found
             for publication, found in zip(publications, standing, strict=True)
@@ -182,23 +188,31 @@ class RedisStore:
     ) -> list[Key]:
         """Write memories and links, let the records of `used` live anew, drop the memories of `gone`.
 
-        Returns those of `used` that there are no more.
+        Returns those of `used` that there are no more.  Where memories are a cache, only those are looked at
+        that have lived a part of their life.
 
         What goes goes first: where Redis is almost full, its room is needed.
         """
+        looked_at = self._stale(used) if self._memories_are_cache else used
         pipeline = self._client.pipeline(transaction=False)
         if gone:
             pipeline.delete(*(self._name(Key("memory", name)) for name in gone))
         for key, data in records.items():
             pipeline.set(self._name(key), data, px=self._life(key))
-        for key in used:
+        for key in looked_at:
             pipeline.pexpire(self._name(key), self._life(key))
         for name in gone:
             self._memories.pop(name, None)
         self._know(used)
         self._know(records)  # before asking: a failure may come too late
         replies = await self._ask(pipeline.execute())
-        return [key for key, lives in zip(reversed(used), reversed(replies), strict=False) if not lives]
+        self._freshness.renewed(self._name(key) for key in (*records, *looked_at))
+        return [key for key, lives in zip(reversed(looked_at), reversed(replies), strict=False) if not lives]
+
+    def _stale(self, keys: Sequence[Key]) -> list[Key]:
+        named = {self._name(key): key for key in keys}
+        lives = {name: self._life(key) / 1000 for name, key in named.items()}
+        return [named[name] for name in self._freshness.stale(lives)]
 
     def _know(self, keys: Iterable[Key]) -> None:
         """Note memories that may be in Redis, as the ones used last."""

@@ -190,6 +190,7 @@ class Steps:
             self._before.append(self._before[-1].copy())
             self._before[-1].update(f"[{first},{last}],".encode())
         self._ends = list(accumulate(last - first + 1 for first, last in state.tracked))
+        self._names: dict[int, str] = {}
 
     @property
     def last(self) -> int:
@@ -235,6 +236,11 @@ class Steps:
 
     def name(self, index: int) -> str:
         """Under this name the step is remembered: 64 hexadecimal digits."""
+        if (name := self._names.get(index)) is None:
+            name = self._names[index] = self._digest(index)
+        return name
+
+    def _digest(self, index: int) -> str:
         if index == 0:
             run, rest = 0, "]}"
         else:

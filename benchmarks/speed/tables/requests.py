@@ -22,7 +22,8 @@ _METHOD = (
     "From the request log of CVAT's stand-in, mean over the tracked frames of a session with one object. "
     "Of the agent's calls those are on the critical path that were under way between the annotator's "
     "`run` coming in and the agent's `complete` coming in, and `complete` itself; the fetch of another "
-    "frame than the one asked for is not. In all: every call of the agent from one `run` to the next."
+    "frame than the one asked for is not, nor asking for more work while there is some. In all: every call "
+    "of the agent from one `run` to the next."
 )
 _KINDS = ("acquire", "complete", "frame", "data/meta", "task", "jobs", "labels", "other")
 _COLUMNS = (
@@ -73,12 +74,17 @@ def draw(table: Table, path: Path) -> None:
 
 
 def critical(calls: Sequence[Call], frame: int, began: float, completed: float) -> list[Call]:
-    """The agent's calls that the answer for a frame waited for; it was asked for and completed then."""
+    """The agent's calls that the answer for a frame waited for; it was asked for and completed then.
+
+    Whoever asks for work after the question is in gets it; to ask for more meanwhile holds nothing up.
+    """
+    taken = min((call.end for call in calls if call.kind == "acquire" and call.begin >= began), default=began)
     return [
         call
         for call in calls
         if call.begin <= completed
         and call.end > began
+        and (call.kind != "acquire" or call.begin <= taken)
         and (call.kind != "frame" or call.frame == frame)
         and (call.kind != "complete" or call.begin == completed)
     ]
