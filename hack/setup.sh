@@ -27,8 +27,8 @@ python_environment() {
     rm -rf "$venv"
     "$python" -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "uv==$uv_version"
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements/dev.txt
-    SAM2_BUILD_CUDA=0 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r requirements/dev.txt
+    SAM2_BUILD_CUDA=0 "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" \
       --no-deps --no-build-isolation --require-hashes -r requirements/sam2.txt
     touch "$venv/.complete"
     say "Python environment: done"
