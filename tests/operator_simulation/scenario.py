@@ -111,7 +111,8 @@ class Run:
             good_at[0] = good_at[0] if not self._verdict.flaws() and good_at[0] else self._world.loop.time()
             return self._world.loop.time() - good_at[0] >= SETTLES
 
-        limit = max(CONVERGES, ENDS if self._is_anything_ending() else 0.0) + SETTLES
+        # What is wanted again under a name that is still ending is made when that has ended.
+        limit = (ENDS if self._is_anything_ending() else 0.0) + CONVERGES + SETTLES
         if not self._pass(limit, step):
             for flaw in self._verdict.flaws()[:5] or [Flaw("hangs", "it does not stay as it is")]:
                 self._world.witness.complain(flaw.kind, f"{limit:.0f} s after {since}: {flaw.what}")
@@ -123,7 +124,8 @@ class Run:
             self._world.witness.complain("hangs", f"although nothing happens: {write}")
 
     def _is_anything_ending(self) -> bool:
-        return any(each not in self._people.wanted for each in self._people.names)
+        trackers = [self._world.store.find(each) for each in self._people.names]
+        return any(each is not None and each["metadata"].get("deletionTimestamp") for each in trackers)
 
     def _pass(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass; give whether it was cut short because all is done, as is seen now and then."""
