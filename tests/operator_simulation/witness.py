@@ -9,6 +9,8 @@ from sam2_operator.api.spec import FunctionSpec
 from tests.operator_simulation.agents import setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sam2_operator.core.observed import Manifest
     from tests.operator_simulation.cvat import Made
     from tests.operator_simulation.world import World
@@ -111,7 +113,7 @@ class Witness:
         if ready.get("status") == "True" and ready["observedGeneration"] == generation == told:
             self._ready_told(name, live)
         uid, duplicates = metadata["uid"], status.get("duplicateFunctionIDs")
-        if duplicates and self.was_alone(uid) and self._all_decidable(uid):
+        if duplicates and self.was_alone(uid) and self._all_decidable(uid, duplicates):
             self.complain("duplicates", f"{name} asked CVAT twice: {duplicates}")
         self._function_told(name, live, before)
 
@@ -162,8 +164,10 @@ class Witness:
     def _alone_of_late(self) -> bool:
         return self._world.operators.was_alone(self._world.loop.time() - RECENT)
 
-    def _all_decidable(self, uid: str) -> bool:
-        return all(self.decidable(each) for each in self._world.cvat.ever.values() if each.made_for == uid)
+    def _all_decidable(self, uid: str, duplicates: Sequence[int]) -> bool:
+        """Whether CVAT listed in time what was made for a tracker and what it names, whosever that is."""
+        ever = self._world.cvat.ever.values()
+        return all(self.decidable(each) for each in ever if each.made_for == uid or each.id in duplicates)
 
     def _holds(self, uid: str, number: int) -> bool:
         """Whether a tracker has the function that was made for it; one that lost it is made another."""
