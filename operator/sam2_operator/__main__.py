@@ -69,7 +69,7 @@ async def operate(settings: Settings) -> None:
     driver = Driver(
         reconcile=reconciler.reconcile,
         serves=lambda pod: (report := world.agents.report(pod)) is not None and report.ready,
-        scopes=list(scopes.values()),
+        scopes=wiring.swept(scopes, reconciler),
         observe=metrics.observe,
         waited=metrics.waited,
         executor=executor,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sam2_operator.core.functions import candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from sam2_operator.api.status import RegisteredFunction, Registration
     from sam2_operator.api.tracker import Tracker
@@ -24,15 +24,20 @@ class Claims:
     kube: Kubernetes
     ledger: Ledger
 
-    def of_others(self, tracker: Tracker, *, fresh: bool = False) -> frozenset[int]:
+    def of_others(self, tracker: Tracker, *, given: int | None = None) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold.
 
         After a crash, or with another operator about, memory is not enough: so it is filled first for a
-        registration that nobody knows the end of, and where `fresh` asks for it.
+        registration that nobody knows the end of, and for a function that the tracker is `given` by its id.
         """
-        if fresh or not self.ledger.filled or tracker.status.registration is not None:
+        if given is not None or not self.ledger.filled or tracker.status.registration is not None:
             self.ledger.fill(self.kube.trackers())
-        return self.ledger.claimed(tracker)
+        claimed = self.ledger.claimed(tracker)
+        return claimed - {given} if given in claimed and not self.hold(tracker, given) else claimed
+
+    def hold(self, tracker: Tracker, function_id: int) -> bool:
+        """Whether another tracker that is still there holds this function."""
+        return self._is_any_there(self.ledger.holders(tracker, function_id))
 
     def unclaimed(
         self,
@@ -59,11 +64,15 @@ class Claims:
         """Whether another tracker has this function for its agent, whoever wrote that down."""
         if not self.ledger.filled:
             self.ledger.fill(self.kube.trackers())
-        return self.ledger.serves(tracker, function_id)
+        return self._is_any_there(self.ledger.servers(tracker, function_id))
 
     def contest(self, tracker: Tracker) -> bool:
         """Whether another tracker has a better right to a function that this one was given by its id."""
-        if not self.ledger.contests(tracker):
+        if not self.ledger.contenders(tracker):
             return False
         self.ledger.fill(self.kube.trackers())
-        return self.ledger.contests(tracker)
+        return self._is_any_there(self.ledger.contenders(tracker))
+
+    def _is_any_there(self, others: Iterable[Tracker]) -> bool:
+        """Whether one of them has not ended: the ledger may know some that have."""
+        return any(self.kube.is_there(each) for each in others)

@@ -44,7 +44,7 @@ class Driver:
     serves: Callable[[Pod], bool]
     """Whether an agent still says that it serves."""
     scopes: Sequence[Callable[[], Sequence[Key]]]
-    """Each lists the trackers of a part of the cluster."""
+    """Each lists trackers: those of a part of the cluster, or such as may be gone."""
     observe: Callable[[str, float], None]
     """Takes the result and the duration in seconds of each reconcile."""
     executor: Executor

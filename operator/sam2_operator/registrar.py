@@ -126,7 +126,7 @@ class Registrar:
         if tracker.status.registration is not None:
             wanted = None  # that is settled first, by an account that may not see what is wanted now
         looks = around is not None
-        claimed = self._claims.of_others(tracker, fresh=adopt_id is not None) if looks else ()
+        claimed = self._claims.of_others(tracker, given=adopt_id) if looks else ()
         return decide(
             View(
                 key=tracker.key,
@@ -150,7 +150,7 @@ class Registrar:
         """Write down whose function it is; of two trackers that were given one function, one is first."""
         function_id = decision.status.function_id
         with self.locks.held(f"{tracker.spec.cvat.root} {function_id}"):
-            if function_id in self.ledger.claimed(tracker):
+            if function_id is not None and self._claims.hold(tracker, function_id):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             log.info("%s: %s", tracker.key, decision.why)
             return self._status.write_unready(tracker, decision.status)

@@ -30,7 +30,7 @@ from sam2_operator.retirement import Retirement
 from sam2_operator.sources import SourceReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sam2_operator.adapters.metrics import OperatorMetrics
@@ -99,6 +99,16 @@ def scopes(settings: Settings, kube: Kube) -> dict[str, Callable[[], list[tuple[
             ) from error
 
     return {namespace: partial(listing, namespace) for namespace in settings.namespaces or ("",)}
+
+
+def swept(
+    scopes: Mapping[str, Callable[[], list[tuple[str, str]]]], reconciler: Reconciler
+) -> list[Callable[[], list[tuple[str, str]]]]:
+    """Give what lists the trackers to reconcile: those there are, and those that the operator knows of.
+
+    Of the end of one that it knows by listing alone nobody may ever tell; it is found by looking.
+    """
+    return [*scopes.values(), reconciler.registrar.ledger.keys]
 
 
 def reconciler(settings: Settings, world: World, instance: str) -> Reconciler:

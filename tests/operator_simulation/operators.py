@@ -70,8 +70,8 @@ class Operator:
             self.kube, self.kube, cvat, store, agents, clock, Counts(self._tracker, world.witness.left_behind)
         )
         settings = Settings(agent_image="sam2-tracker-agent:sim", deletion_deadline_seconds=DEADLINE)
-        self._reconciler = wiring.reconciler(settings, outside, name)
-        object.__setattr__(self._reconciler.registrar, "locks", StrandLocks(world))
+        self.reconciler = wiring.reconciler(settings, outside, name)
+        object.__setattr__(self.reconciler.registrar, "locks", StrandLocks(world))
         self._agents = agents
         self._driver: Driver | None = None
         self._context = contextvars.Context()
@@ -82,7 +82,7 @@ class Operator:
         self._driver = Driver(
             reconcile=self._reconcile,
             serves=self._serves,
-            scopes=[lambda: self.kube.names("")],
+            scopes=wiring.swept({"": lambda: self.kube.names("")}, self.reconciler),
             observe=lambda _result, _seconds: None,
             executor=cast("Executor", None),
             workers=4,
@@ -107,7 +107,7 @@ class Operator:
     def _reconcile(self, namespace: str, name: str) -> Outcome:
         self._world.begin(f"{namespace}/{name}", self.process)
         try:
-            return self._reconciler.reconcile(namespace, name)
+            return self.reconciler.reconcile(namespace, name)
         except Exception as error:
             self._world.failed(self.process, f"{namespace}/{name}", error)
             raise

@@ -3,6 +3,10 @@
 Two trackers may give their functions the same name with the same account. The ledger holds what every
 tracker's status says. Another operator may write those as well, while one replaces the other: so where it
 matters, it is filled again before something is decided.
+
+It may know trackers that are gone: nobody may tell of their end, and a list read before that may arrive after
+it. So holders are asked for before others are refused what they hold (`claims`), and every tracker of the
+ledger is reconciled now and then (`keys`), which finds that it is gone and forgets it.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = Lock()
         self._trackers: dict[str, Tracker] = {}
-        self._holders: dict[tuple[str, int], dict[str, Tracker]] = {}
+        self._servers: dict[tuple[str, int], dict[str, Tracker]] = {}
         """By CVAT and function id: every reconcile asks, and must not look through all trackers for it."""
         self.filled = False
 
@@ -43,7 +47,7 @@ class Ledger:
             self._take_out(tracker.key)
             self._trackers[tracker.key] = tracker
             if (place := _place(tracker)) is not None:
-                self._holders.setdefault(place, {})[tracker.key] = tracker
+                self._servers.setdefault(place, {})[tracker.key] = tracker
         return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
 
     def forget(self, key: str) -> Tracker | None:
@@ -51,21 +55,28 @@ class Ledger:
         with self._lock:
             return self._take_out(key)
 
+    def keys(self) -> list[tuple[str, str]]:
+        """Give namespace and name of all trackers in it."""
+        with self._lock:
+            known = list(self._trackers.values())
+        return [(each.metadata.namespace, each.metadata.name) for each in known]
+
     def claimed(self, tracker: Tracker) -> frozenset[int]:
         """Give the ids that other trackers of the same CVAT hold."""
-        return frozenset(
-            function_id
-            for other in self._others(tracker)
-            for function_id in (other.status.function_id, *other.status.obsolete_function_ids)
-            if function_id is not None
-        )
+        return frozenset(function_id for other in self._others(tracker) for function_id in _held(other))
 
-    def serves(self, tracker: Tracker, function_id: int) -> bool:
-        """Whether another tracker of the same CVAT has this function for its agent."""
-        return any(self._other_holders(tracker, function_id))
+    def holders(self, tracker: Tracker, function_id: int) -> list[Tracker]:
+        """Give the other trackers of the same CVAT that hold this function, to be served or to be deleted."""
+        return [other for other in self._others(tracker) if function_id in _held(other)]
 
-    def contests(self, tracker: Tracker) -> bool:
-        """Whether another tracker has a better right to the function that this one has.
+    def servers(self, tracker: Tracker, function_id: int) -> list[Tracker]:
+        """Give the other trackers of the same CVAT that have this function for their agent."""
+        with self._lock:
+            servers = list(self._servers.get((tracker.spec.cvat.root, function_id), {}).values())
+        return [each for each in servers if each.metadata.uid != tracker.metadata.uid]
+
+    def contenders(self, tracker: Tracker) -> list[Tracker]:
+        """Give the other trackers that have a better right to the function that this one has.
 
         Two operators may both have written it down: one that was given to two trackers by its id, or one that
         came so late that another tracker's interrupted registration had settled for it. Who had it made comes
@@ -73,12 +84,13 @@ class Ledger:
         """
         mine = tracker.status
         if mine.function_id is None or mine.function is None:
-            return False
+            return []
         right = (mine.function.adopted, tracker.key)
-        return any(
-            each.status.function is not None and (each.status.function.adopted, each.key) < right
-            for each in self._other_holders(tracker, mine.function_id)
-        )
+        return [
+            each
+            for each in self.servers(tracker, mine.function_id)
+            if each.status.function is not None and (each.status.function.adopted, each.key) < right
+        ]
 
     def rivals(self, tracker: Tracker) -> tuple[Rival, ...]:
         """Give the other trackers that have an unsettled registration in the same CVAT."""
@@ -92,16 +104,11 @@ class Ledger:
         known = self._trackers.pop(key, None)
         place = None if known is None else _place(known)
         if place is not None:
-            holders = self._holders[place]
-            del holders[key]
-            if not holders:
-                del self._holders[place]
+            servers = self._servers[place]
+            del servers[key]
+            if not servers:
+                del self._servers[place]
         return known
-
-    def _other_holders(self, tracker: Tracker, function_id: int) -> list[Tracker]:
-        with self._lock:
-            holders = list(self._holders.get((tracker.spec.cvat.root, function_id), {}).values())
-        return [each for each in holders if each.metadata.uid != tracker.metadata.uid]
 
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:
@@ -112,6 +119,12 @@ class Ledger:
             for other in known
             if other.metadata.uid != tracker.metadata.uid and other.spec.cvat.root == url
         ]
+
+
+def _held(tracker: Tracker) -> list[int]:
+    status = tracker.status
+    current = [] if status.function_id is None else [status.function_id]
+    return [*current, *status.obsolete_function_ids]
 
 
 def _place(tracker: Tracker) -> tuple[str, int] | None:

@@ -49,8 +49,11 @@ class Kubernetes(Protocol):
     def tracker(self, namespace: str, name: str) -> Tracker | None:
         """Read a tracker."""
 
+    def is_there(self, tracker: Tracker) -> bool:
+        """Whether a tracker read earlier is there still; so is one that can no longer be read."""
+
     def trackers(self) -> list[Tracker]:
-        """Read all trackers that the operator serves."""
+        """Read all trackers that the operator serves and can read: that one is missing proves nothing."""
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
         """Replace the status, if the tracker is still the one that was read."""

@@ -61,22 +61,22 @@ def given(name: str, uid: str, *, adopted: bool = True) -> Tracker:
 def test_of_two_that_were_given_one_function_the_first_by_name_keeps_it() -> None:
     ledger = Ledger()
     ledger.fill([bikes := given("bikes", "b"), cars := given("cars", "a")])
-    assert ledger.contests(cars)
-    assert not ledger.contests(bikes)
+    assert ledger.contenders(cars)
+    assert not ledger.contenders(bikes)
 
 
 def test_whoever_had_a_function_made_keeps_it() -> None:
     ledger = Ledger()
     ledger.fill([bikes := given("bikes", "b"), cars := given("cars", "a", adopted=False)])
-    assert ledger.contests(bikes)
-    assert not ledger.contests(cars)
+    assert ledger.contenders(bikes)
+    assert not ledger.contenders(cars)
 
 
 def test_of_two_that_settled_for_one_function_the_first_by_name_keeps_it() -> None:
     ledger = Ledger()
     ledger.fill([bikes := given("bikes", "b", adopted=False), cars := given("cars", "a", adopted=False)])
-    assert ledger.contests(cars)
-    assert not ledger.contests(bikes)
+    assert ledger.contenders(cars)
+    assert not ledger.contenders(bikes)
 
 
 @given_(
@@ -98,4 +98,4 @@ def test_who_serves_a_function_is_what_was_noted_last(
             known.pop(name, None)
         for asked in (1, 2, 3):
             served = any(other != "v" and held == asked for other, held in known.values())
-            assert ledger.serves(named("x", "v"), asked) == served
+            assert bool(ledger.servers(named("x", "v"), asked)) == served

@@ -58,6 +58,14 @@ class Kube:
         live = self.api.get(f"{TRACKERS}/namespaces/{namespace}/{PLURAL}/{name}")
         return None if live is None else _tracker(live)
 
+    def is_there(self, tracker: Tracker) -> bool:
+        """Whether a tracker read earlier is there still; so is one that can no longer be read."""
+        try:
+            live = self.api.get(self._path(tracker))
+        except MissingRightError:
+            return True
+        return live is not None and live["metadata"]["uid"] == tracker.metadata.uid
+
     def trackers(self) -> list[Tracker]:
         """Read all trackers that the operator serves and can read.
 
