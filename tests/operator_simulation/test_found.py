@@ -180,6 +180,20 @@ def test_a_tracker_is_not_ready_while_its_function_is_replaced(bench: Bench) -> 
     assert (condition.status, condition.reason) == ("False", "Registering")
 
 
+def test_a_tracker_is_not_ready_without_its_function_though_another_operator_told_so_meanwhile(
+    bench: Bench,
+) -> None:
+    ready = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Serving"}
+    ready |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "message": "The agent serves."}
+    status = {"functionID": 77, "function": {**fields(1), "adopted": False}, "observedGeneration": 1}
+    read = bench.tracker("cars", {**status, "conditions": [{**ready, "status": "False"}]})
+    bench.store.update_status(("sam2trackers", "lab", "cars"), {"status": {**status, "conditions": [ready]}})
+    bench.do(lambda: bench.registrar().ensure(read, bench.session()))
+    (condition,) = bench.read("cars").status.conditions
+    assert bench.read("cars").status.function_id != 77
+    assert (condition.status, condition.reason) == ("False", "Registering")
+
+
 def test_what_was_interrupted_is_settled_though_the_account_may_not_see_the_function_wanted_now(
     bench: Bench,
 ) -> None:

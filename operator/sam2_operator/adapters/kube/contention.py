@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from sam2_operator.core.conditions import withdrawn
 from sam2_operator.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sam2_operator.api.status import TrackerStatus
     from sam2_operator.api.tracker import Tracker
@@ -49,13 +51,22 @@ def insist(
     return write(seen)
 
 
-def retold(status: TrackerStatus, tracker: Tracker, seen: Tracker) -> TrackerStatus:
+def retold(status: TrackerStatus, tracker: Tracker, seen: Tracker, now: datetime) -> TrackerStatus:
     """Give a status for the version that was seen last: what it only copies of the first, it copies of that.
 
-    Else one operator, writing down a function, would take back what another one has told meanwhile.
+    Else one operator, writing down a function, would take back what another one has told meanwhile. But that
+    the tracker is ready was told of the function that it had.
     """
     copied = {each for each in _TOLD if getattr(status, each) == getattr(tracker.status, each)}
-    return status.model_copy(update={each: getattr(seen.status, each) for each in copied})
+    result = status.model_copy(update={each: getattr(seen.status, each) for each in copied})
+    if _function(result) == _function(seen.status):
+        return result
+    told = withdrawn(result.conditions, seen.metadata.generation, now)
+    return result.model_copy(update={"conditions": told})
+
+
+def _function(status: TrackerStatus) -> tuple[object, ...]:
+    return status.function_id, status.function, status.registration
 
 
 def _matters(tracker: Tracker) -> tuple[object, ...]:

@@ -94,7 +94,9 @@ class Kube:
         """Replace the status, if the tracker is still the one that was read in all that matters."""
 
         def write(seen: Tracker) -> Tracker:
-            told = retold(status, tracker, seen).model_dump(by_alias=True, exclude_none=True)
+            told = retold(status, tracker, seen, self.clock.now()).model_dump(
+                by_alias=True, exclude_none=True
+            )
             content = {key: value for key, value in told.items() if value != []}
             names = {"name": seen.metadata.name, "namespace": seen.metadata.namespace}
             body = {
