@@ -87,16 +87,20 @@ def test_a_replaced_function_is_not_left_to_a_tracker_whose_end_nobody_told(benc
     assert old not in bench.cvat.functions
 
 
-def test_a_tracker_whose_end_nobody_told_is_forgotten_with_its_user_of_redis(bench: Bench) -> None:
+@pytest.mark.parametrize("redis_is_away", [0.0, 2 * INTERVAL])
+def test_a_tracker_whose_end_nobody_told_is_forgotten_with_its_user_of_redis(
+    bench: Bench, redis_is_away: float
+) -> None:
     world = World(Random(1), CALM, None)
     world.operators.start()
     (operator,) = world.operators.running
     ledger, gone = operator.reconciler.registrar.ledger, bench.tracker("cars", bench.pending(0))
     ledger.note(gone)
     world.redis.users.add(state_user(gone.metadata.uid))
+    world.network.away.add("redis")
+    world.loop.outside(redis_is_away, world.network.away.discard, "redis")
     with closing(world.loop):
-        world.loop.run(lambda: not ledger.keys(), 2 * INTERVAL)
-    assert (ledger.keys(), world.redis.users) == ([], set())
+        world.loop.run(lambda: not ledger.keys() and not world.redis.users, redis_is_away + 3 * INTERVAL)
 
 
 def test_a_function_stays_that_of_a_tracker_which_cannot_be_read(bench: Bench) -> None:

@@ -50,10 +50,15 @@ class Ledger:
                 self._servers.setdefault(place, {})[tracker.key] = tracker
         return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
 
-    def forget(self, key: str) -> Tracker | None:
-        """Drop a tracker that is gone; give what was known of it."""
+    def known(self, key: str) -> Tracker | None:
+        """Give a tracker as it was noted last."""
         with self._lock:
-            return self._take_out(key)
+            return self._trackers.get(key)
+
+    def forget(self, key: str) -> None:
+        """Drop a tracker that is gone."""
+        with self._lock:
+            self._take_out(key)
 
     def keys(self) -> list[tuple[str, str]]:
         """Give namespace and name of all trackers in it."""
@@ -100,7 +105,7 @@ class Ledger:
             if other.status.registration is not None
         )
 
-    def _take_out(self, key: str) -> Tracker | None:
+    def _take_out(self, key: str) -> None:
         known = self._trackers.pop(key, None)
         place = None if known is None else _place(known)
         if place is not None:
@@ -108,7 +113,6 @@ class Ledger:
             del servers[key]
             if not servers:
                 del self._servers[place]
-        return known
 
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:
