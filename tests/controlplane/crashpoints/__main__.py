@@ -1,7 +1,7 @@
 """`python -m tests.controlplane.crashpoints`: all points, some of them, or one again.
 
     --list              print the points
-    --shard 2/4         the second of four equal parts
+    --shard 2/4         the second of four nearly equal parts
     --sample 40 --seed 7    forty of them, drawn by a seed
     'create:kill:7:after' ...   these
 
