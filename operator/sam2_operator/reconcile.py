@@ -25,7 +25,7 @@ from sam2_operator.core.conditions import (
 from sam2_operator.core.explain import explain
 from sam2_operator.core.gateway import token_of
 from sam2_operator.core.observed import CvatAccess, Pod, Problem, StateAccess, Workload
-from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
+from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan, refusal
 from sam2_operator.core.registration import is_right
 from sam2_operator.core.workload import restart_digest, serves
 from sam2_operator.errors import (
@@ -185,8 +185,7 @@ class Reconciler:
             try:
                 changed = self._carry_out(tracker, action) or changed
             except InvalidObjectError as error:
-                message = f"The API server refuses what the tracker asks for: {error}"
-                refused = refused or Problem("Refused", message)
+                refused = refused or refusal(action, str(error))
             except NamespaceTerminatingError as error:
                 message = "The namespace is being deleted, and the tracker with it."
                 refused = refused or Problem(error.reason, message)

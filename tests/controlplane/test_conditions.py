@@ -229,6 +229,27 @@ def test_what_only_the_api_server_knows_to_be_impossible(
     assert namespace.condition("AgentAvailable")["reason"] != "Refused"
 
 
+def test_a_cache_that_cannot_grow_is_made_anew_as_its_condition_says(
+    annotation: CVAT, namespace: Namespace, operator: Operator
+) -> None:
+    def asked(size: str | None) -> None:
+        cache = {"cache": {"volumeClaimTemplate": {"size": size}}} if size is not None else {}
+        model = {"id": "facebook/sam2.1-hiera-tiny", "device": "cpu", **cache}
+        namespace.apply_tracker(annotation.url, model=model)
+        operator.settle(namespace.name)
+
+    asked("1Gi")
+    asked("2Gi")
+    told = namespace.condition("AgentAvailable")
+    assert told["reason"] == "Refused"
+    assert "remove spec.model.cache, wait until the claim cars-cache is gone" in told["message"]
+    asked(None)
+    wait_for(lambda: not namespace.exists("pvc", "cars-cache"), "the end of the claim", within=30)
+    asked("2Gi")
+    assert namespace.condition("AgentAvailable")["reason"] != "Refused"
+    assert namespace.get("pvc", "cars-cache")["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
 def test_a_foreign_pod_of_the_same_name_is_left_alone(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:

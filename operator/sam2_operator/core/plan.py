@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sam2_operator.core.placement import Defaults
     from sam2_operator.core.ports import Kind
 
+_CLAIM = "PersistentVolumeClaim"
 NODE_LOSS_MARGIN = timedelta(seconds=10)
 """How long after the end of its grace period a pod counts as being on a node that does not answer. A kubelet
 that does answer kills it when the grace period ends, and says so a second or two later."""
@@ -121,6 +122,17 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
     return [*changes, *_pod_changes(tracker, children, wishes, now)]
 
 
+def refusal(action: Apply | Delete | DeletePod, words: str) -> Problem:
+    """Tell that the API server does not take what the plan asks for, and the way out that it cannot know."""
+    message = f"The API server refuses what the tracker asks for: {words.rstrip('.')}."
+    if isinstance(action, Apply) and action.live is not None and action.live["kind"] == _CLAIM:
+        message += (
+            " A cache that cannot grow can be made anew: remove spec.model.cache, wait until the claim "
+            f"{action.live['metadata']['name']} is gone (the cached weights go with it), then set it again."
+        )
+    return Problem("Refused", message)
+
+
 def _runs(tracker: Tracker, children: Children, wishes: Wishes) -> bool:
     """Whether there is to be a StatefulSet; a serverless one that runs is kept right without a gateway."""
     if tracker.is_serverless:
@@ -193,7 +205,7 @@ def _grown(wanted: Manifest | None, live: Manifest | None) -> Manifest | None:
 
 
 def _must_be_replaced(wanted: Manifest, live: Manifest) -> bool:
-    if wanted["kind"] != "PersistentVolumeClaim":
+    if wanted["kind"] != _CLAIM:
         return False
     asked = wanted["spec"].get("storageClassName")
     other_class = asked is not None and live["spec"].get("storageClassName") != asked

@@ -11,7 +11,7 @@ import pytest
 from sam2_operator.core.children import network_policy, service_account, state_secret
 from sam2_operator.core.drift import with_digest
 from sam2_operator.core.observed import Manifest, Workload
-from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan
+from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan, refusal
 from sam2_operator.core.timestamps import text
 from sam2_operator.core.workload import stateful_set
 from tests.unit.operator.build import DEFAULTS, NOW, UID, pod, tracker, workload
@@ -160,6 +160,15 @@ def test_a_claim_grows_and_never_shrinks() -> None:
 
     assert asked("20Gi") == ["20Gi"]
     assert asked("5Gi") == ["10Gi"]
+
+
+def test_a_claim_that_may_not_grow_can_be_made_anew() -> None:
+    spec: dict[str, Any] = {"model": {"cache": {"volumeClaimTemplate": {**TEMPLATE, "size": "20Gi"}}}}
+    for there, says in ((claim(), True), (None, False)):
+        found = actions(children(pod(), cache_claim=there), **spec)
+        (grow,) = (each for each in found if isinstance(each, Apply) and "-cache" in each.why)
+        told = refusal(grow, "only dynamically provisioned pvc can be resized").message
+        assert ("wait until the claim cars-cache is gone" in told) == says
 
 
 def test_a_claim_of_another_class_is_made_anew() -> None:
