@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +11,8 @@ from pathlib import Path
 import urllib3
 
 from benchmarks.operator_scale_stage import Stage
-from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
+from tests.controlplane.surroundings import ADMIN_PASSWORD
+from tests.operator_process import operator_process
 from tests.ports import free_port
 
 _PATIENCE = 1800.0
@@ -59,26 +57,11 @@ def operating(place: Stage, namespace: str) -> Iterator[Operator]:
         "REDIS_PASSWORD_FILE": str(password),
         "LOG_LEVEL": "debug",
     }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SAM2_OPERATOR_")}
-    environment |= {f"SAM2_OPERATOR_{name}": value for name, value in settings.items()}
-    environment |= {
-        "KUBECONFIG": str(place.plane.files.kubeconfig),
-        "PYTHONPATH": str(REPOSITORY / "operator"),
-    }
     log = place.folder / f"operator-{time.monotonic_ns()}.log"
     began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sam2_operator"], env=environment, stdout=output, stderr=output
-        )
-    try:
+    kubeconfig = {"KUBECONFIG": str(place.plane.files.kubeconfig)}
+    with operator_process(settings, log, environment=kubeconfig) as process:
         yield Operator(process, port, log, began)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
 
 
 def until(condition: Callable[[], bool], operator: Operator, what: str) -> None:

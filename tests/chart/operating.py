@@ -4,7 +4,6 @@ Only the kubelet is missing: the operator is a process of this machine, and so i
 """
 
 import base64
-import os
 import subprocess
 import sys
 import urllib.request
@@ -16,11 +15,12 @@ from pathlib import Path
 
 import yaml
 
+from sam2_operator.settings import PREFIX
 from tests.chart.helm import Manifest
 from tests.chart.redis_server import RedisPod, pod_of
-from tests.cluster import places
 from tests.cluster.certificates import Authority
 from tests.cluster.kubectl import Kubectl
+from tests.operator_process import operator_process
 from tests.ports import free_port
 
 RELEASE = "chart"
@@ -89,35 +89,23 @@ def operating(kubectl: Kubectl, namespace: str, redis: RedisPod, folder: Path) -
     port = free_port()
     deployment = kubectl.get("deployment", f"{RELEASE}-operator", "--namespace", namespace)
     [container] = deployment["spec"]["template"]["spec"]["containers"]
+    deployed = {each["name"].removeprefix(PREFIX): each.get("value", "") for each in container["env"]}
     here = {
         # What a kubelet and the cluster's DNS would make of them.
-        "SAM2_OPERATOR_INSTANCE": f"{RELEASE}-operator-0",
-        "SAM2_OPERATOR_NAMESPACE": namespace,
-        "SAM2_OPERATOR_REDIS_URL": f"redis://admin@127.0.0.1:{redis.port}/0",
-        "SAM2_OPERATOR_REDIS_PASSWORD_FILE": str(redis.folder / "password"),
-        "SAM2_OPERATOR_HTTP_PORT": str(port),
-        "SAM2_OPERATOR_INTERVAL_SECONDS": "15",
-        "SAM2_OPERATOR_AGENT_INTERVAL_SECONDS": "5",
+        "INSTANCE": f"{RELEASE}-operator-0",
+        "NAMESPACE": namespace,
+        "REDIS_URL": f"redis://admin@127.0.0.1:{redis.port}/0",
+        "REDIS_PASSWORD_FILE": str(redis.folder / "password"),
+        "HTTP_PORT": str(port),
+        "INTERVAL_SECONDS": "15",
+        "AGENT_INTERVAL_SECONDS": "5",
     }
     log = folder / "operator.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sam2_operator"],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(places.REPOSITORY / "operator"),
-                "KUBECONFIG": str(_kubeconfig(kubectl, namespace, folder)),
-                **{each["name"]: each.get("value", "") for each in container["env"]},
-                **here,
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    account = {"KUBECONFIG": str(_kubeconfig(kubectl, namespace, folder))}
     try:
-        yield Installed(kubectl, namespace, port, process, log)
+        with operator_process({**deployed, **here}, log, environment=account) as process:
+            yield Installed(kubectl, namespace, port, process, log)
     finally:
-        process.terminate()
-        process.wait(timeout=30)
         sys.stderr.write(log.read_text())
 
 

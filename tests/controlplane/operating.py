@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import urllib3
 
-from tests.controlplane.surroundings import ADMIN_PASSWORD, REPOSITORY
+from tests.controlplane.surroundings import ADMIN_PASSWORD
 from tests.cvat_standin.client import wait_for
+from tests.operator_process import operator_process
 from tests.ports import free_port
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -97,17 +97,12 @@ def operating(
         "LOG_FORMAT": "json",
         **(settings or {}),
     }
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("SAM2_")}
-    variables |= {f"SAM2_OPERATOR_{name}": value for name, value in usual.items()}
-    variables |= {"PYTHONPATH": str(REPOSITORY / "operator"), **(environment or {})}
+    variables = dict(environment or {})
     if kubeconfig is not None:
         variables["KUBECONFIG"] = str(kubeconfig)
     log = folder / "operator.log"
-    with log.open("ab") as output:
-        command = [*entry, sys.executable, "-m", "sam2_operator"]
-        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
-    operator = OperatorProcess(process, port, log)
-    try:
+    with operator_process(usual, log, environment=variables, entry=entry) as process:
+        operator = OperatorProcess(process, port, log)
         if ready:
             wait_for(
                 lambda: operator.get("/readyz")[0] == 200 or process.poll() is not None,
@@ -115,9 +110,3 @@ def operating(
                 within=90,
             )
         yield operator
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
