@@ -1,14 +1,17 @@
 """What 10, 100 and 1,000 trackers cost, side by side in one run: time, requests, connections, memory and CPU.
 
-    make bench-operator          (or: python -m benchmarks.operator_scale [TRACKERS ...])
+    make bench-operator                                       all of it: about 25 minutes
+    python -m benchmarks.operator_scale --quick [TRACKERS ...]    one short look at each of 10 and 1,000
 
 For each size an operator is started cold, first where nothing is registered yet, then where all is done; and
 after it has become quiet, it is watched for some intervals. Quiet looks at the smallest and the largest size
-alternate, so that a slow moment of the machine falls on both. Only ratios are worth quoting.
+alternate, so that a slow moment of the machine falls on both; a quick run has one look at each, which does
+not. Only ratios are worth quoting.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -30,7 +33,8 @@ from benchmarks.operator_scale_stage import Stage, stage
 SIZES = (10, 100, 1000)
 ACCOUNTS = 20
 INTERVAL = 60.0
-WINDOW = 2 * INTERVAL
+WINDOW, QUICK_WINDOW = 2 * INTERVAL, INTERVAL
+"""Seconds of a look."""
 BOUND = 2.0
 RESULTS = Path(__file__).parent / "results" / "operator-scale.json"
 
@@ -97,8 +101,8 @@ def start(place: Stage, population: Population) -> Start:
         return Start(trackers, accounts, round(registering, 1), round(time.monotonic() - operator.began, 1))
 
 
-def quiet(place: Stage, population: Population) -> Quiet:
-    """Look at an operator that has nothing to do."""
+def quiet(place: Stage, population: Population, window: float) -> Quiet:
+    """Look at an operator that has nothing to do, for so many seconds."""
     trackers, accounts, namespace = population.trackers, population.accounts, population.namespace
     with operating(place, namespace) as operator:
         until(lambda: operator.ready() == trackers, operator, f"{trackers} to be known")
@@ -108,10 +112,10 @@ def quiet(place: Stage, population: Population) -> Quiet:
         waits = operator.waits()
         calls, cpu, began = _calls(place), process.cpu_seconds(), time.monotonic()
         samples = []
-        while time.monotonic() - began < WINDOW:
+        while time.monotonic() - began < window:
             ports = (place.plane.ports.api, _port(place.cvat.url), place.redis.port)
             samples.append(tuple(process.connections(port) for port in ports))
-            pass_time(min(5.0, max(0.0, WINDOW - (time.monotonic() - began))))
+            pass_time(min(5.0, max(0.0, window - (time.monotonic() - began))))
         seconds = time.monotonic() - began
         cpu, memory = process.cpu_seconds() - cpu, process.resident_mib()
         asked = audited(audit)
@@ -141,25 +145,43 @@ def quiet(place: Stage, population: Population) -> Quiet:
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, write `RESULTS` and its plot; exit status 1 where a promise does not hold."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end all that was started
-    sizes = tuple(int(each) for each in arguments) or SIZES
+    options = _parser().parse_args(arguments)
+    sizes = options.trackers or ((SIZES[0], SIZES[-1]) if options.quick else SIZES)
     populations = [Population(size, min(size, ACCOUNTS)) for size in sizes]
+    smallest, *between, largest = populations
     alone = Population(sizes[-1], 1)
+    looked_at = [smallest, largest]
+    if not options.quick:
+        populations.append(alone)
+        looked_at += [*between, alone, largest, smallest]
+    window = QUICK_WINDOW if options.quick else WINDOW
     starts: list[Start] = []
     looks: list[Quiet] = []
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as place:
-        for population in (*populations, alone):
+        for population in populations:
             starts.append(start(place, population))
             print(starts[-1], flush=True)
-        smallest, *between, largest = populations
-        for population in (smallest, largest, *between, alone, largest, smallest):
-            looks.append(quiet(place, population))
+        for population in looked_at:
+            looks.append(quiet(place, population, window))
             print(looks[-1], flush=True)
     ratio = _p95(looks, largest) / _p95(looks, smallest)
     print(f"reconcile p95 at {sizes[-1]} trackers over that at {sizes[0]}: {ratio:.2f}")
-    _write({"ratio": round(ratio, 3), "bound": BOUND, "interval_seconds": INTERVAL}, starts, looks)
+    summary = {"ratio": round(ratio, 3), "bound": BOUND, "interval_seconds": INTERVAL}
+    _write({**summary, "look_seconds": window}, starts, looks)
     wrote = sum(look.writes for look in looks)
     print(f"writes by the operator in quiet windows: {wrote}")
     return 0 if ratio <= BOUND and wrote == 0 else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.operator_scale", description=__doc__.split("\n")[0]
+    )
+    sizes = f"how many, in ascending order; by default {', '.join(map(str, SIZES))}"
+    parser.add_argument("trackers", type=int, nargs="*", help=sizes)
+    short = "one look of an interval at the smallest and the largest size: under ten minutes"
+    parser.add_argument("--quick", action="store_true", help=short)
+    return parser
 
 
 def _bound95(before: dict[float, float], after: dict[float, float]) -> float:
