@@ -84,7 +84,7 @@ class Finalizer:
             self._give_up(tracker, left)
         self.kube.set_finalizer(tracker, present=False)
         self.forget(tracker.metadata.uid)
-        self.ledger.forget(tracker.key)
+        self.ledger.forget(tracker)
         log.info("%s: ended", tracker.key)
         return None
 

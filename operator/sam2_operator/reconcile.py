@@ -87,16 +87,18 @@ class Reconciler:
         Raises:
             ConflictError: somebody changed the tracker in between; begin again at once.
             KubernetesError: the API server does not let the operator work.
-            StateStoreError: the tracker is gone, and its user of Redis cannot be deleted yet.
         """
         now = self.clock.now()
         tracker = self.kube.tracker(namespace, name)
         if tracker is None:
-            self._forget_gone(f"{namespace}/{name}")
+            self.applied.forget(f"{namespace}/{name}")
+            self.registrar.ledger.end(f"{namespace}/{name}")
+            self._forget_ended(f"{namespace}/{name}")
             return Outcome(exists=False)
         if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
             return Outcome(exists=False)  # all is done; others still hold it
-        self._forget_predecessor(self.registrar.ledger.note(tracker))
+        self.registrar.ledger.note(tracker)
+        self._forget_ended(tracker.key)
         if tracker.metadata.deletion_timestamp is not None:
             retry = self.finalizer.finalize(tracker)
             return Outcome(exists=retry is not None, reason="Deleting", retry_seconds=retry)
@@ -209,22 +211,12 @@ class Reconciler:
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
         return True
 
-    def _forget_gone(self, key: str) -> None:
-        """Forget a tracker that is gone, with its user of Redis: until that is done, it is remembered.
-
-        It was ended by force or by another operator, while this one may have made the user again.
-        """
-        self.applied.forget(key)
-        gone = self.registrar.ledger.known(key)
-        if gone is not None:
-            self.finalizer.forget(gone.metadata.uid)
-            self.store.forget_user(gone.metadata.uid)
-            self.registrar.ledger.forget(key)
-
-    def _forget_predecessor(self, tracker: Tracker | None) -> None:
-        if tracker is not None:  # it ended unnoticed, and its name is another's already
-            self.finalizer.forget(tracker.metadata.uid)
-            self._forget_user(tracker)
+    def _forget_ended(self, key: str) -> None:
+        """Forget those that ended by force or elsewhere: this operator may have made their users again."""
+        for ended in self.registrar.ledger.ended(key):
+            self.finalizer.forget(ended.metadata.uid)
+            if self._forget_user(ended):
+                self.registrar.ledger.forget(ended)
 
     def _forget_user(self, tracker: Tracker) -> bool:
         """Delete the user of Redis that the Secret is for; until that is done, the Secret stays."""

@@ -6,7 +6,8 @@ matters, it is filled again before something is decided.
 
 It may know trackers that are gone: nobody may tell of their end, and a list read before that may arrive after
 it. So holders are asked for before others are refused what they hold (`claims`), and every tracker of the
-ledger is reconciled now and then (`keys`), which finds that it is gone and forgets it.
+ledger is reconciled now and then (`keys`), which finds that it is gone. It is remembered until all that the
+operator made for it is gone, too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Ledger:
         self._trackers: dict[str, Tracker] = {}
         self._servers: dict[tuple[str, int], dict[str, Tracker]] = {}
         """By CVAT and function id: every reconcile asks, and must not look through all trackers for it."""
+        self._ended: dict[str, Tracker] = {}
+        """By uid: those that are gone, of which something may be left."""
         self.filled = False
 
     def fill(self, trackers: Iterable[Tracker]) -> None:
@@ -38,32 +41,42 @@ class Ledger:
             self.note(tracker)
         self.filled = True
 
-    def note(self, tracker: Tracker) -> Tracker | None:
-        """Take in a tracker as it was at some time; give the earlier one of its name that it replaces."""
+    def note(self, tracker: Tracker) -> None:
+        """Take in a tracker as it was at some time; an earlier one of its name has ended."""
         with self._lock:
             known = self._trackers.get(tracker.key)
             if known is not None and _version(known) > _version(tracker):
-                return None
+                return
             self._take_out(tracker.key)
             self._trackers[tracker.key] = tracker
             if (place := _place(tracker)) is not None:
                 self._servers.setdefault(place, {})[tracker.key] = tracker
-        return known if known is not None and known.metadata.uid != tracker.metadata.uid else None
+            if known is not None and known.metadata.uid != tracker.metadata.uid:
+                self._ended[known.metadata.uid] = known
 
-    def known(self, key: str) -> Tracker | None:
-        """Give a tracker as it was noted last."""
+    def end(self, key: str) -> None:
+        """Note that there is no tracker of this name any more."""
         with self._lock:
-            return self._trackers.get(key)
+            if (known := self._take_out(key)) is not None:
+                self._ended[known.metadata.uid] = known
 
-    def forget(self, key: str) -> None:
-        """Drop a tracker that is gone."""
+    def ended(self, key: str) -> list[Tracker]:
+        """Give the trackers of this name that are gone, and of which something may be left."""
         with self._lock:
-            self._take_out(key)
+            return [each for each in self._ended.values() if each.key == key]
+
+    def forget(self, tracker: Tracker) -> None:
+        """Drop this very tracker: it is gone, and all that was made for it."""
+        with self._lock:
+            self._ended.pop(tracker.metadata.uid, None)
+            known = self._trackers.get(tracker.key)
+            if known is not None and known.metadata.uid == tracker.metadata.uid:
+                self._take_out(tracker.key)
 
     def keys(self) -> list[tuple[str, str]]:
         """Give namespace and name of all trackers in it."""
         with self._lock:
-            known = list(self._trackers.values())
+            known = [*self._trackers.values(), *self._ended.values()]
         return [(each.metadata.namespace, each.metadata.name) for each in known]
 
     def claimed(self, tracker: Tracker) -> frozenset[int]:
@@ -105,7 +118,7 @@ class Ledger:
             if other.status.registration is not None
         )
 
-    def _take_out(self, key: str) -> None:
+    def _take_out(self, key: str) -> Tracker | None:
         known = self._trackers.pop(key, None)
         place = None if known is None else _place(known)
         if place is not None:
@@ -113,6 +126,7 @@ class Ledger:
             del servers[key]
             if not servers:
                 del self._servers[place]
+        return known
 
     def _others(self, tracker: Tracker) -> list[Tracker]:
         with self._lock:

@@ -50,8 +50,28 @@ def test_a_tracker_made_again_is_no_rival_of_itself() -> None:
 def test_a_tracker_that_is_gone_holds_nothing() -> None:
     ledger = Ledger()
     ledger.note(named("cars", "a", pending()))
-    ledger.forget("lab/cars")
+    ledger.end("lab/cars")
     assert ledger.rivals(named("bikes", "b")) == ()
+
+
+def test_what_is_gone_is_remembered_until_nothing_of_it_is_left() -> None:
+    ledger = Ledger()
+    ledger.note(first := named("cars", "first"))
+    ledger.fill([second := named("cars", "second", version=2)])
+    assert ledger.ended("lab/cars") == [first]
+    ledger.end("lab/cars")
+    assert ledger.ended("lab/cars") == [first, second]
+    ledger.forget(first)
+    assert (ledger.ended("lab/cars"), ledger.keys()) == ([second], [("lab", "cars")])
+    ledger.forget(second)
+    assert (ledger.ended("lab/cars"), ledger.keys()) == ([], [])
+
+
+def test_to_forget_a_tracker_is_not_to_forget_the_next_of_its_name() -> None:
+    ledger = Ledger()
+    ledger.note(named("cars", "second", {"functionID": 7}, version=2))
+    ledger.forget(named("cars", "first"))
+    assert ledger.claimed(named("bikes", "b")) == {7}
 
 
 def given(name: str, uid: str, *, adopted: bool = True) -> Tracker:
@@ -94,7 +114,7 @@ def test_who_serves_a_function_is_what_was_noted_last(
             ledger.note(named(name, uid, status, version=version))
             known[name] = uid, function_id
         else:
-            ledger.forget(f"lab/{name}")
+            ledger.end(f"lab/{name}")
             known.pop(name, None)
         for asked in (1, 2, 3):
             served = any(other != "v" and held == asked for other, held in known.values())
