@@ -173,12 +173,10 @@ def problem_of(error: CvatError) -> Problem:
 
 
 def _known_problem(tracker: Tracker) -> Problem | None:
-    """Give what kept a tracker from having a function when CVAT was asked last, as its condition says.
+    """Give what kept a tracker from the function it asks for when CVAT was asked last, as its condition says.
 
     It stands while nobody asks: else each slow moment of CVAT would be told in its place, and an event made.
     """
-    if tracker.status.function_id is not None:
-        return None
     for each in tracker.status.conditions:
         is_current = each.observed_generation == tracker.metadata.generation
         if each.type == "FunctionRegistered" and each.reason in _ANSWERED and is_current:

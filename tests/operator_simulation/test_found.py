@@ -218,15 +218,17 @@ def test_what_was_asked_for_twice_is_looked_for_also_when_it_is_made_once_more(b
     assert bench.read("cars").status.duplicate_function_ids == [late]
 
 
+@pytest.mark.parametrize("held", [{}, {"functionID": 1, "function": {**fields(1), "adopted": False}}])
 def test_what_is_wrong_stays_told_while_a_slow_cvat_answers_others_first(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, held: dict[str, Any]
 ) -> None:
+    bench.cvat.make("cars", 1)
     given = bench.cvat.make("theirs", 1).id
     bench.tracker("cars", {"functionID": given, "function": {**fields(1), "adopted": True}}, id=given)
     taken: dict[str, Any] = {"type": "FunctionRegistered"}
     taken |= {"status": "False", "reason": "FunctionTaken", "message": "Taken."}
     taken |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
-    bikes, session = bench.tracker("bikes", {"conditions": [taken]}, id=given), bench.session()
+    bikes, session = bench.tracker("bikes", {**held, "conditions": [taken]}, id=given), bench.session()
 
     def user() -> User:
         raise OthersFirstError
