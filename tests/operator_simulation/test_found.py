@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,16 +10,12 @@ import pytest
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
-from sam2_operator.core.naming import state_user
 from sam2_operator.errors import ConflictError, KubernetesError, OthersFirstError
 from sam2_operator.reporter import Reporter
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
 from tests.operator_simulation.bench import Bench, fields
 from tests.operator_simulation.cvat import Made
-from tests.operator_simulation.faults import CALM
-from tests.operator_simulation.operators import INTERVAL
-from tests.operator_simulation.world import World
 
 if TYPE_CHECKING:
     from sam2_operator.core.observed import User
@@ -52,67 +46,6 @@ def test_of_two_that_wrote_one_function_down_at_the_same_instant_one_gives_it_up
     assert refused.problem is not None
     assert refused.problem.reason == "FunctionTaken"
     assert bench.read("cars").status.function_id is None
-
-
-def test_a_function_is_not_taken_by_a_tracker_whose_end_nobody_told(bench: Bench) -> None:
-    given = bench.cvat.make("theirs", 1).id
-    held = {"functionID": given, "function": {**fields(1), "adopted": True}}
-    bench.tracker("bikes", held, id=given)
-    operator = bench.registrar()
-    bench.store.delete(("sam2trackers", "lab", "bikes"))
-    cars = bench.tracker("cars", id=given)
-    assert bench.do(lambda: operator.ensure(cars, bench.session())).function is not None
-
-
-def test_a_function_is_not_lost_to_a_tracker_whose_end_nobody_told(bench: Bench) -> None:
-    given = bench.cvat.make("theirs", 1).id
-    held = {"functionID": given, "function": {**fields(1), "adopted": True}}
-    cars = [bench.tracker(name, held, id=given) for name in ("bikes", "cars")][1]
-    operator = bench.registrar()
-    bench.store.delete(("sam2trackers", "lab", "bikes"))
-    assert bench.do(lambda: operator.ensure(cars, bench.session())).function is not None
-    assert bench.read("cars").status == cars.status
-
-
-def test_a_replaced_function_is_not_left_to_a_tracker_whose_end_nobody_told(bench: Bench) -> None:
-    old, new = (bench.cvat.make("cars", 1, made_for="cars").id for _ in range(2))
-    record = {**fields(1), "adopted": False}
-    bench.tracker("bikes", {"functionID": old, "function": record})
-    ledger = Ledger()
-    ledger.fill(bench.do(bench.kube.trackers))
-    bench.store.delete(("sam2trackers", "lab", "bikes"))
-    cars = bench.tracker("cars", {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]})
-    surplus = Surplus(Claims(bench.kube, ledger))
-    assert bench.do(lambda: surplus.removed(cars, bench.session())).obsolete_function_ids == []
-    assert old not in bench.cvat.functions
-
-
-@pytest.mark.parametrize("redis_is_away", [0.0, 2 * INTERVAL])
-def test_a_tracker_whose_end_nobody_told_is_forgotten_with_its_user_of_redis(
-    bench: Bench, redis_is_away: float
-) -> None:
-    world = World(Random(1), CALM, None)
-    world.operators.start()
-    (operator,) = world.operators.running
-    ledger, gone = operator.reconciler.registrar.ledger, bench.tracker("cars", bench.pending(0))
-    ledger.note(gone)
-    world.redis.users.add(state_user(gone.metadata.uid))
-    world.network.away.add("redis")
-    world.loop.outside(redis_is_away, world.network.away.discard, "redis")
-    with closing(world.loop):
-        world.loop.run(lambda: not ledger.keys() and not world.redis.users, redis_is_away + 3 * INTERVAL)
-
-
-def test_a_function_stays_that_of_a_tracker_which_cannot_be_read(bench: Bench) -> None:
-    given = bench.cvat.make("theirs", 1).id
-    held = {"functionID": given, "function": {**fields(1), "adopted": True}}
-    bench.tracker("bikes", held, id=given)
-    operator = bench.registrar()
-    bench.store.update(("sam2trackers", "lab", "bikes"), {"spec": {"model": {"id": 7}}})
-    cars = bench.tracker("cars", id=given)
-    refused = bench.do(lambda: operator.ensure(cars, bench.session()))
-    assert refused.problem is not None
-    assert refused.problem.reason == "FunctionTaken"
 
 
 def test_a_function_just_made_for_another_tracker_is_not_taken(bench: Bench) -> None:
