@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.speed.paced_tracker import PacedTracker
-from benchmarks.speed.tracing import FORWARD, POINTS, Tracer
+from benchmarks.speed.tracing import FORWARD, PACED, POINTS, Tracer
 from sam2_agent.adapters import model_loading
 from sam2_agent.core.tracking import Tracker
 
@@ -32,6 +32,8 @@ def main() -> None:
         for point in FORWARD:
             tracer.watch(point, _synchronizer())
     if paced := os.environ.get("BENCHMARK_PACED"):
+        for point in PACED:
+            tracer.watch(point)
         frame, each = map(float, paced.split())
         model_loading.load_model = lambda chosen: _paced(frame, each)  # noqa: ARG005
     runpy.run_module("sam2_agent", run_name="__main__", alter_sys=True)

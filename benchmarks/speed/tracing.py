@@ -61,6 +61,12 @@ POINTS = (
     Point("sam2_agent.core.stepping", "dump_answer", "seal"),
 )
 
+PACED = tuple(
+    Point("benchmarks.speed.paced_tracker", f"PacedTracker.{name}", name)
+    for name in ("encode", "prompt", "step")
+)
+"""The same of the tracker that takes a GPU's time."""
+
 FORWARD = (
     Point("sam2.sam2_video_predictor", "SAM2VideoPredictor.forward_image", "forward"),
     Point("sam2.sam2_video_predictor", "SAM2VideoPredictor._run_single_frame_inference", "forward"),
