@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sizes = f"how many, in ascending order; by default {', '.join(map(str, SIZES))}"
     parser.add_argument("trackers", type=int, nargs="*", help=sizes)
-    short = "one look of an interval at the smallest and the largest size: under ten minutes"
+    short = "one look of an interval at the smallest and the largest size, and none at one account"
     parser.add_argument("--quick", action="store_true", help=short)
     return parser
 

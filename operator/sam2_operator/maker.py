@@ -52,7 +52,7 @@ class FunctionMaker:
             previous = tracker.status.registration
             started = self.status.clock.monotonic()
             status = tracker.status.model_copy(update={"registration": intent})
-            pending = self.status.write_unready(tracker, status)
+            pending = self.status.write(tracker, status)
             if self.status.clock.monotonic() - started > SETTLE.total_seconds() / 2:
                 # Whoever found the intent meanwhile may be about to decide that nothing came of it.
                 raise ConflictError(

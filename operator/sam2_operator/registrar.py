@@ -98,7 +98,7 @@ class Registrar:
                     tracker = self._adopt(tracker, decision)
                 elif isinstance(decision, Abandon):
                     log.info("%s: %s", tracker.key, decision.why)
-                    tracker = self._status.write_unready(tracker, decision.status)
+                    tracker = self._status.write(tracker, decision.status)
                 elif isinstance(decision, Keep):
                     return Registered(tracker, function=decision.function)
                 else:
@@ -153,7 +153,7 @@ class Registrar:
             if function_id is not None and self._claims.hold(tracker, function_id):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             log.info("%s: %s", tracker.key, decision.why)
-            return self._status.write_unready(tracker, decision.status)
+            return self._status.write(tracker, decision.status)
 
     @property
     def _status(self) -> StatusWriter:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_operator.core.conditions import withdrawn
-
 if TYPE_CHECKING:
     from sam2_operator.api.status import TrackerStatus
     from sam2_operator.api.tracker import Tracker
@@ -27,8 +25,3 @@ class StatusWriter:
         written = self.kube.write_status(tracker, status)
         self.ledger.note(written)
         return written
-
-    def write_unready(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
-        """Write it, and that the tracker is not ready: no agent serves the function that it will have."""
-        told = withdrawn(status.conditions, tracker.metadata.generation, self.clock.now())
-        return self.write(tracker, status.model_copy(update={"conditions": told}))

@@ -56,7 +56,10 @@ class Kubernetes(Protocol):
         """Read all trackers that the operator serves and can read: that one is missing proves nothing."""
 
     def write_status(self, tracker: Tracker, status: TrackerStatus) -> Tracker:
-        """Replace the status, if the tracker is still the one that was read."""
+        """Replace the status, if the tracker is still the one that was read.
+
+        One that changes the function is written without a claim to be ready: no agent serves that one yet.
+        """
 
     def set_finalizer(self, tracker: Tracker, *, present: bool) -> Tracker | None:
         """Add or remove the operator's finalizer; None when the tracker is gone with it."""

@@ -55,7 +55,7 @@ def retold(status: TrackerStatus, tracker: Tracker, seen: Tracker, now: datetime
     """Give a status for the version that was seen last: what it only copies of the first, it copies of that.
 
     Else one operator, writing down a function, would take back what another one has told meanwhile. But that
-    the tracker is ready was told of the function that it had.
+    the tracker is ready was told of the function that it had: a change of that takes it back, whoever told.
     """
     copied = {each for each in _TOLD if getattr(status, each) == getattr(tracker.status, each)}
     result = status.model_copy(update={each: getattr(seen.status, each) for each in copied})
