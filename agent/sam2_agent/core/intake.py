@@ -12,8 +12,9 @@ that it takes no other with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from random import Random
+from typing import TypeAlias
 
 from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.backoff import Backoff
@@ -25,6 +26,8 @@ from sam2_agent.core.serving import Serving
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import DamagedRecord, LeaseLost, Unavailable
+
+Serve: TypeAlias = Callable[[Recorded], Awaitable[str]]
 
 AT_ONCE = 8
 """So many requests are served side by side, and no more while those in hand are as large as one may be."""
@@ -143,7 +146,7 @@ class Intake:
                 # Under another id: the one in hand is no longer ours, and so would be this one soon.
                 self._one_by_one_until = self._clock.now() + ALONE_SECONDS
             self._maybe.add(category)
-            self._begin(in_hand, request, self._serving.serve(request))
+            self._begin(in_hand, request, self._serving.serve)
             return True
         return False
 
@@ -165,16 +168,16 @@ class Intake:
                 continue
             if self._serving.knows(ar_id):
                 if not self._serving.waits(ar_id):
-                    self._begin(in_hand, request, self._serving.serve_recorded(request))
+                    self._begin(in_hand, request, self._serving.serve_recorded)
                 continue
             self._inbox = True  # it is looked at again when this one, or what is in hand before it, has ended
             if not self._in_hand:
-                self._begin(in_hand, request, self._serving.serve_recorded(request))
+                self._begin(in_hand, request, self._serving.serve_recorded)
                 self._alone = ar_id
                 return False
         for request in self._serving.left(besides={*recorded, *self._in_hand}):
             if not self._stopping.is_set():
-                self._begin(in_hand, request, self._serving.serve(request))
+                self._begin(in_hand, request, self._serving.serve)
         return not self._inbox
 
     def _hands_full(self) -> bool:
@@ -182,16 +185,15 @@ class Intake:
         held = sum(weight(assignment.ar_params) for assignment in self._in_hand.values())
         return len(self._in_hand) >= at_once or held >= MAX_BODY
 
-    def _begin(
-        self, in_hand: asyncio.TaskGroup, request: Recorded, serving: Coroutine[None, None, str]
-    ) -> None:
+    def _begin(self, in_hand: asyncio.TaskGroup, request: Recorded, serve: Serve) -> None:
         self._in_hand[request.assignment.ar_id] = request.assignment
-        in_hand.create_task(self._serve(request.assignment.ar_id, serving))
+        in_hand.create_task(self._serve(request, serve))
 
-    async def _serve(self, ar_id: str, serving: Coroutine[None, None, str]) -> None:
+    async def _serve(self, request: Recorded, serve: Serve) -> None:
         """Have a request served; once more where CVAT handed it out anew before it took no answer to it."""
+        ar_id = request.assignment.ar_id
         try:
-            outcome = await serving
+            outcome = await serve(request)
             while again := self._again.pop(ar_id, None):
                 category, request = again
                 self._maybe.add(category)  # what stands behind it was not handed out

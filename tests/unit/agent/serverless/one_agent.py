@@ -60,6 +60,7 @@ class One:
             state_seconds=100,
             memory_seconds=100,
             on_answer=lambda: None,
+            memories_are_cache=False,
         )
         self._serverless = serverless(
             tracker=self.tracker,
