@@ -32,10 +32,10 @@ class Hold(Protocol):
 class StalledDownload:
     """Of an agent that fetches requests and frames: the frame's download hangs.
 
-    It begins early, for an agent may fetch frames ahead.
+    It begins early: two frames ahead is the agent's own way to fetch.
     """
 
-    ahead = 2
+    ahead = 3
 
     def __init__(self, cvat: CVAT, function_id: int) -> None:
         self._cvat = cvat
