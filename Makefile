@@ -63,7 +63,7 @@ cluster-up: setup ## a Kubernetes cluster on this machine, in network namespaces
 cluster-down: ## end that cluster; leaves nothing running or mounted
 	@if [ -x $(CACHE)/venv/bin/python ]; then python -m tests.cluster down; fi
 
-bench: setup ## ours, the stock agent and SAM2's own loop side by side on the CPU: 20 minutes (TABLES="session start" for some)
+bench: setup ## ours, the stock agent and SAM2's own loop side by side on the CPU: an estimated 20 minutes (TABLES="session start" for some)
 	@python -m benchmarks.speed.cpu $(TABLES)
 
 bench-gpu: setup ## the same on a GPU, with the published models
