@@ -42,7 +42,9 @@ LOOKS = 4
 """How often the good tracker is looked at while the others hang."""
 WITHIN = 30.0
 """Seconds for that. Were all threads taken, each look would have to wait ten seconds or more."""
-ABSENT = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+ABSENT = (
+    b'HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"kind":"Status"}'
+)
 
 
 @contextmanager

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from sam2_operator.adapters.kube import objects
+from sam2_operator.api import GROUP
+from sam2_operator.errors import KubernetesError
 from tests.cvat_standin.client import CVAT, wait_for
 
 if TYPE_CHECKING:
@@ -51,6 +54,22 @@ def test_a_connection_that_broke_is_no_reason_to_complain(
     acl_redis.start()
     operator.reconcile(namespace.name)
     assert namespace.condition("StateStoreReachable")["status"] == "True"
+
+
+def test_trackers_of_a_kind_that_is_not_served_are_not_taken_for_deleted(
+    annotation: CVAT,
+    namespace: Namespace,
+    operator: Operator,
+    acl_redis: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    namespace.apply_tracker(annotation.url)
+    operator.settle(namespace.name)
+    with monkeypatch.context() as without_crd:  # to take it away would end the trackers of other tests
+        without_crd.setattr(objects, "TRACKERS", f"/apis/{GROUP}/v9")
+        with pytest.raises(KubernetesError, match="CustomResourceDefinition is missing"):
+            operator.reconcile(namespace.name)
+    assert len(users(acl_redis)) == 1
 
 
 def test_a_tracker_that_moves_to_another_redis_leaves_no_user_behind(

@@ -41,7 +41,7 @@ class Server:
             done = self._do(verb, path, query, kind, json.loads(json.dumps(body)))
         except ApiError as error:
             causes = [{"reason": error.cause}] if error.cause else []
-            told = {"message": error.message, "details": {"causes": causes}}
+            told = {"kind": "Status", "message": error.message, "details": {"causes": causes}}
             return Answer(error.status, json.dumps(told).encode())
         return Answer(200, done)
 

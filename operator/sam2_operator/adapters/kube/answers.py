@@ -21,6 +21,10 @@ class NotFoundError(KubernetesError):
     """There is no such object."""
 
 
+class NotServedError(KubernetesError):
+    """The API server knows no such kind (404 without a Status): which objects there are, it does not tell."""
+
+
 class MissingRightError(KubernetesError):
     """The account of this process may not do this (403)."""
 
@@ -43,7 +47,13 @@ def parsed(verb: str, path: str, status: int, data: bytes) -> Manifest:
         return answer
     if status < 300:
         raise KubernetesError(f"Something else than an API server answered {verb} {path}: no JSON object.")
-    raise _refusal(verb, path, status, answer if isinstance(answer, dict) else {})
+    refusal = answer if isinstance(answer, dict) else {}
+    if status == HTTPStatus.NOT_FOUND and refusal.get("kind") != "Status":
+        raise NotServedError(
+            f"The API server does not serve {path}. If this is a SAM2Tracker's, its CustomResourceDefinition "
+            "is missing: `helm upgrade` installs it."
+        )
+    raise _refusal(verb, path, status, refusal)
 
 
 _KINDS: dict[int, type[KubernetesError]] = {404: NotFoundError, 409: ConflictError}

@@ -121,7 +121,8 @@ class KubeApi:
         """Make one request.
 
         Raises:
-            NotFoundError: 404.
+            NotFoundError: 404, there is no such object.
+            NotServedError: 404, there is no such kind.
             ConflictError: 409, somebody else was faster.
             InvalidObjectError: 400, 403 by an admission plugin, 422.
             UnauthorizedError: 401, also with credentials that were just read.
