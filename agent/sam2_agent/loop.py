@@ -47,7 +47,8 @@ class Agent:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._troubles = Troubles(status, world.events)
-        self._behind = WriteBehind(world.store, world.tracker, world.compute, world.events)
+        spare = SpareTime()
+        self._behind = WriteBehind(world.store, world.tracker, world.compute, world.events, spare)
         self._keeper = LeaseKeeper(
             store=world.store,
             status=status,
@@ -57,7 +58,7 @@ class Agent:
             troubles=self._troubles,
             on_recorded=self._look_into_inbox,
         )
-        self._answering = _answering(world, self._behind, shape_types, patience)
+        self._answering = _answering(world, self._behind, spare, shape_types, patience)
         self._intake = Intake(
             queue=world.queue,
             store=world.store,
@@ -65,6 +66,7 @@ class Agent:
                 queue=world.queue,
                 store=world.store,
                 answering=self._answering,
+                spare=spare,
                 keeper=self._keeper,
                 status=status,
                 clock=world.clock,
@@ -158,7 +160,11 @@ class Agent:
 
 
 def _answering(
-    world: QueueWorld, behind: WriteBehind, shape_types: frozenset[ShapeType], patience: Patience
+    world: QueueWorld,
+    behind: WriteBehind,
+    spare: SpareTime,
+    shape_types: frozenset[ShapeType],
+    patience: Patience,
 ) -> Answering:
     recent = Recent()
     compute = SecondChance(world.compute, recent)
@@ -179,7 +185,6 @@ def _answering(
         events=world.events,
         patience=patience.restore,
     )
-    spare = SpareTime()
     foresight = Foresight(
         stepping=stepping,
         survivors=survivors,
@@ -192,7 +197,6 @@ def _answering(
         tracks=tracks,
         footage=footage,
         foresight=foresight,
-        spare=spare,
         frames=world.frames,
         store=world.store,
         compute=world.compute,

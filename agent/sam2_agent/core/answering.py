@@ -25,7 +25,6 @@ from sam2_agent.core.ports import Compute, Events, Frames, Key, Publication, Sto
 from sam2_agent.core.records import seal, unseal
 from sam2_agent.core.requests import InitTracking, Shape, Track, parse, weight
 from sam2_agent.core.shapes import ShapeType, read_prompt
-from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.state import WINDOW, State, Steps
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused
@@ -47,7 +46,6 @@ class Answering:
         tracks: Tracks[tuple[int, int]],
         footage: Footage,
         foresight: Foresight,
-        spare: SpareTime,
         frames: Frames,
         store: Store,
         compute: Compute,
@@ -59,7 +57,6 @@ class Answering:
         self._tracks = tracks
         self._footage = footage
         self._foresight = foresight
-        self._spare = spare
         self._frames = frames
         self._store = store
         self._compute = compute
@@ -76,13 +73,12 @@ class Answering:
         Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one
         cannot now.
         """
-        with self._spare.busy():
-            light = weight(parameters) <= LIGHT
-            request = await self._read(lambda: parse(parameters), light=light)
-            self._footage.fetch_soon(request.task, request.frame)
-            if isinstance(request, InitTracking):
-                return await self._init(ar_id, request, token)
-            return await self._track(request, token, light=light)
+        light = weight(parameters) <= LIGHT
+        request = await self._read(lambda: parse(parameters), light=light)
+        self._footage.fetch_soon(request.task, request.frame)
+        if isinstance(request, InitTracking):
+            return await self._init(ar_id, request, token)
+        return await self._track(request, token, light=light)
 
     def close(self) -> None:
         """Work ahead no more."""

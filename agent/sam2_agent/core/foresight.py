@@ -65,9 +65,6 @@ class Foresight:
         following = self._frames.beside(task, frame, way)
         if following is None:
             return
-        self._footage.fetch_soon(task, following)
-        if (later := self._frames.beside(task, following, way)) is not None:
-            self._footage.fetch_soon(task, later)
         wanted = [guess for guess in self._guesses.values() if guess.wanted]
         for oldest in wanted[: max(0, len(wanted) + 1 - GUESSES)]:
             oldest.wanted = False
@@ -89,7 +86,12 @@ class Foresight:
 
     async def _foresee(self, guess: _Guess, states: Sequence[State], frame: int) -> None:
         try:
-            await self._footage.fetched((states[0].task, frame))
+            await self._spare.soon()
+            task = states[0].task
+            self._footage.fetch_soon(task, frame)
+            if (later := self._frames.beside(task, frame, states[0].way)) is not None:
+                self._footage.fetch_soon(task, later)
+            await self._footage.fetched((task, frame))
             tracks = [Progress(Steps(state.extended(frame), self._fingerprint)) for state in states]
             ready = [track for track in tracks if self._survivors.lacks_only_newest(track)]
             for track in ready:

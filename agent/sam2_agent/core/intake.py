@@ -32,6 +32,9 @@ Serve: TypeAlias = Callable[[Recorded], Awaitable[str]]
 AT_ONCE = 8
 """So many requests are served side by side, and no more while those in hand are as large as one may be."""
 
+ASK_AGAIN_SECONDS = 1.0
+"""Each request is announced by an event; one whose event was lost behind others is found after so long."""
+
 ALONE_SECONDS = 600.0
 """For so long requests are served one by one with a CVAT that hands out anew what is in hand."""
 
@@ -67,6 +70,9 @@ class Intake:
         self._stopping = stopping
         self._work = Alarm(clock)
         self._maybe: set[Category] = set(CATEGORIES)
+        """Where there may be work."""
+        self._unannounced: set[Category] = set(CATEGORIES)
+        """Where there may be work of which no event tells: all of it is taken at once."""
         self._ask_at = clock.now()
         self._inbox = False
         self._in_hand: dict[str, Assignment] = {}
@@ -77,9 +83,16 @@ class Intake:
         """What CVAT handed out again while it was in hand, by id."""
 
     def wake(self, category: Category | None = None) -> None:
-        """There may be work in the queue, with None in any category."""
-        self._maybe.update(CATEGORIES if category is None else (category,))
+        """There is a request in the queue; with None there may be some in any category."""
+        if category is None:
+            self._ask_everywhere()
+        else:
+            self._maybe.add(category)
         self._work.ring()
+
+    def _ask_everywhere(self) -> None:
+        self._maybe.update(CATEGORIES)
+        self._unannounced.update(CATEGORIES)
 
     def look_into_inbox(self, recorded: int | None) -> None:
         """Look there where more requests are recorded, or were left, than are in hand."""
@@ -115,7 +128,7 @@ class Intake:
         """Wait for an event, or until the queue has to be asked without one."""
         await self._work.wait(max(0.0, self._ask_at - self._clock.now()))
         if self._clock.now() >= self._ask_at:
-            self._maybe.update(CATEGORIES)
+            self._ask_everywhere()
             self._ask_at = self._clock.now() + self._patience.poll
 
     async def _take_next(self, in_hand: asyncio.TaskGroup) -> bool:
@@ -128,27 +141,32 @@ class Intake:
         if self._hands_full():
             return False
         for category in CATEGORIES:
-            if category not in self._maybe:
-                continue
-            self._maybe.discard(category)  # before asking: an event that comes meanwhile is not lost
-            try:
-                assignment = await self._queue.acquire(category)
-            except Unavailable:
-                self._maybe.add(category)
-                raise
-            if assignment is None:
-                continue
-            request = Recorded(assignment=assignment, attempts=1)
-            if assignment.ar_id in self._in_hand:
-                self._again[assignment.ar_id] = category, request
-                continue
-            if any(assignment.ar_params == other.ar_params for other in self._in_hand.values()):
-                # Under another id: the one in hand is no longer ours, and so would be this one soon.
-                self._one_by_one_until = self._clock.now() + ALONE_SECONDS
-            self._maybe.add(category)
-            self._begin(in_hand, request, self._serving.serve)
-            return True
+            if category in self._maybe and await self._take_from_queue(category, in_hand):
+                return True
         return False
+
+    async def _take_from_queue(self, category: Category, in_hand: asyncio.TaskGroup) -> bool:
+        """Begin with the next request of a category; return whether there was one to begin with."""
+        self._maybe.discard(category)  # before asking: an event that comes meanwhile is not lost
+        try:
+            assignment = await self._queue.acquire(category)
+        except Unavailable:
+            self._maybe.add(category)
+            raise
+        if assignment is None:
+            self._unannounced.discard(category)
+            return False
+        request = Recorded(assignment=assignment, attempts=1)
+        if assignment.ar_id in self._in_hand:
+            self._again[assignment.ar_id] = category, request
+            return False
+        if any(assignment.ar_params == other.ar_params for other in self._in_hand.values()):
+            # Under another id: the one in hand is no longer ours, and so would be this one soon.
+            self._one_by_one_until = self._clock.now() + ALONE_SECONDS
+        if category in self._unannounced:
+            self._maybe.add(category)
+        self._begin(in_hand, request, self._serving.serve)
+        return True
 
     async def _take_from_inbox(self, in_hand: asyncio.TaskGroup) -> bool:
         """Begin with what this agent left, and where nothing else is in hand with what another recorded."""
@@ -201,4 +219,5 @@ class Intake:
                     outcome = await self._serving.serve(request)
         finally:
             del self._in_hand[ar_id]
+            self._ask_at = min(self._ask_at, self._clock.now() + ASK_AGAIN_SECONDS)
             self._work.ring()

@@ -1,7 +1,8 @@
 """Bringing one request to its end.
 
     record         it is noted in Redis; from there on a successor finishes it if this agent dies
-    answer         beside that: what stands is taken, what is missing is computed and published (`answering`)
+    answer         beside that: what stands is taken, what is missing is computed and published (`answering`);
+                   nobody works ahead until it is on its way (`spare_time`)
     lease held?    if not, the request is left where it is recorded, for whoever holds the lease
     complete       or fail, with a sentence for the annotator
     forget         the record is dropped, once CVAT took the answer or said that it is no longer ours
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Callable, Container, Coroutine
 from random import Random
+from typing import Any, TypeAlias
 
 from pydantic import JsonValue
 
@@ -25,6 +27,7 @@ from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Events, Queue, Store
 from sam2_agent.core.requests import Recorded, describe
+from sam2_agent.core.spare_time import SpareTime, begin
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.core.turns import Begun, Turns
@@ -41,6 +44,9 @@ from sam2_agent.errors import (
 
 log = logging.getLogger(__name__)
 
+Tell: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Tells CVAT how a request ended."""
+
 
 class Serving:
     """Serves requests, several at once."""
@@ -51,6 +57,7 @@ class Serving:
         queue: Queue,
         store: Store,
         answering: Answering,
+        spare: SpareTime,
         keeper: LeaseKeeper,
         status: Status,
         clock: Clock,
@@ -63,6 +70,7 @@ class Serving:
         self._queue = queue
         self._store = store
         self._answering = answering
+        self._spare = spare
         self._keeper = keeper
         self._status = status
         self._clock = clock
@@ -135,10 +143,12 @@ class Serving:
                 if leaving:
                     await self._record(begun)
                     return "left"
-                if outcome is None:
-                    outcome, tell = await self._record_and_decide(begun)
-                self._keeper.token()
-                await tell()
+                with self._spare.busy():
+                    if outcome is None:
+                        outcome, tell = await self._record_and_decide(begun)
+                    self._keeper.token()
+                    telling = await begin(tell())
+                await telling
                 break
             except LeaseLost as lost:
                 log.warning(
@@ -169,7 +179,7 @@ class Serving:
             await self._store.record(begun.request.assignment.ar_id, begun.request.dump())
             begun.is_recorded = True
 
-    async def _record_and_decide(self, begun: Begun) -> tuple[str, Callable[[], Awaitable[None]]]:
+    async def _record_and_decide(self, begun: Begun) -> tuple[str, Tell]:
         """Do both at once; the record is sent first, and is there before anybody is told."""
         recording = asyncio.ensure_future(self._record(begun))
         deciding = asyncio.ensure_future(self._decide(begun))
@@ -221,7 +231,7 @@ class Serving:
             return False
         return True
 
-    async def _decide(self, begun: Begun) -> tuple[str, Callable[[], Awaitable[None]]]:
+    async def _decide(self, begun: Begun) -> tuple[str, Tell]:
         """Return how the request ends, and what tells CVAT so."""
         request = begun.request
         ar_id, parameters = request.assignment.ar_id, request.assignment.ar_params
@@ -245,7 +255,7 @@ class Serving:
             )
         return "completed", lambda: self._queue.complete(ar_id, answer)
 
-    def _failure(self, ar_id: str, sentence: str) -> Callable[[], Awaitable[None]]:
+    def _failure(self, ar_id: str, sentence: str) -> Tell:
         return lambda: self._fail(ar_id, sentence)
 
     async def _fail(self, ar_id: str, sentence: str) -> None:

@@ -1,14 +1,21 @@
-"""When the model has time for what nobody asked for yet.
+"""When there is time for what nobody asked for yet.
 
 A request that is being answered needs the model soon, also while it waits for Redis or a frame; so spare time
 is when none is.  What runs in a turn must be short: a request that comes meanwhile waits for its end.
+
+An answer that is ready goes first, too: work beside it would take the interpreter and cores from sending it.
+But the network may be slow, and nothing is gained by waiting for it; so an answer has a head start, no more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+HEAD_START = 0.005
+"""Seconds: to send an answer takes less."""
 
 
 class SpareTime:
@@ -36,5 +43,24 @@ class SpareTime:
     async def turn(self) -> AsyncIterator[None]:
         """Begin inside when there is time: one at a time, whoever came first."""
         async with self._one:
-            await self._spare.wait()
+            while self._busy:
+                await self._spare.wait()
             yield
+
+    async def soon(self) -> None:
+        """Return when there is time, or when an answer had its head start."""
+        if self._busy:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEAD_START):
+                    await self._spare.wait()
+
+
+async def begin(telling: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Begin to tell an answer; return when it is told, or had its head start."""
+    task = asyncio.ensure_future(telling)
+    try:
+        await asyncio.wait({task}, timeout=HEAD_START)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    return task

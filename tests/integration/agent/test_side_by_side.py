@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from sam2_agent.core.intake import AT_ONCE
+from sam2_agent.core.intake import ASK_AGAIN_SECONDS, AT_ONCE
 from sam2_agent.core.requests import Assignment, Recorded
 from sam2_agent.core.tracking import Context, Features
 from tests.cvat_standin.annotator import Shape
@@ -15,6 +16,7 @@ from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import LENGTH, World, drawn_shapes
 from tests.integration.agent.faults import (
     ACQUIRE,
+    COMPLETE,
     FRAME,
     META,
     PATIENT,
@@ -89,6 +91,39 @@ def test_what_was_foreseen_is_answered_though_cvat_serves_no_frame_now(world: Wo
     assert len(answer["shapes"]) == len(states)
     assert metas.taken() == 0
     assert frames.taken() <= 1, "the one after the next"
+
+
+def test_it_works_ahead_though_an_answer_takes_long_to_arrive(world: World) -> None:
+    agent = world.new_toy(patience=PATIENT).start().wait_ready()
+    states = world.begin()
+    agent.wait_for(lambda: agent.metric("steps_computed_total") == 2 * len(states))
+    slow = world.cvat.faults.stall(COMPLETE)
+    asked = track(world, states, 1)
+    agent.wait_for(lambda: slow.taken() == 1)
+    agent.wait_for(lambda: agent.metric("steps_computed_total") == 3 * len(states))
+    assert status_of(world, asked) == "started"
+    world.cvat.faults.release()
+    agent.wait_for(lambda: status_of(world, asked) == "finished")
+
+
+def test_cvat_is_asked_once_for_each_request(world: World) -> None:
+    agent = world.new_toy(patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
+    asked, began = world.cvat.count(ACQUIRE), agent.clock.now()
+    requests = len(world.track())
+    again = 2 * (2 + (agent.clock.now() - began) / ASK_AGAIN_SECONDS)  # of both categories
+    assert world.cvat.count(ACQUIRE) - asked <= requests + again
+
+
+def test_a_request_whose_event_was_lost_is_found_after_the_one_before(world: World) -> None:
+    tracker = StickyTracker()
+    agent = world.new_toy(tracker=tracker, patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
+    tracker.let_go.clear()
+    ask_to_begin(world)
+    agent.wait_for(lambda: tracker.encoded == 1)
+    world.cvat.set_streams(announce=False)
+    silent = ask_to_begin(world, frame=3)
+    tracker.let_go.set()
+    agent.wait_for(lambda: status_of(world, silent) == "finished")
 
 
 def test_what_is_handed_out_while_it_is_in_hand_is_served_once(world: World) -> None:

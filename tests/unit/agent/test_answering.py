@@ -17,7 +17,6 @@ from sam2_agent.core.answering import Answering
 from sam2_agent.core.footage import Footage
 from sam2_agent.core.ports import Frames
 from sam2_agent.core.recent import Recent
-from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.state import MAX_HEAD
 from sam2_agent.errors import RequestRefused
 from tests.fuzz.test_bombs import largest_state
@@ -49,7 +48,6 @@ def answering(compute: ModelThread) -> Answering:
         tracks=unused,
         footage=Footage(frames, ToyTracker(), compute, Recent()),
         foresight=unused,
-        spare=SpareTime(),
         frames=frames,
         store=unused,
         compute=compute,

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.core import spare_time
 from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Queue, Taken
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
 from sam2_agent.core.tracking import Context, Features
 from sam2_agent.errors import CVATUnavailable, DeviceOutOfMemory, GaveUp
@@ -108,8 +110,9 @@ class Bench:
             rng=Random(1),
             events=self.metrics,
         )
-        self.behind = WriteBehind(self.store, self.tracker, self._compute, self.metrics)
-        self._answering = _answering(world, self.behind, frozenset({"rectangle"}), Patience())
+        self.spare = SpareTime()
+        self.behind = WriteBehind(self.store, self.tracker, self._compute, self.metrics, self.spare)
+        self._answering = _answering(world, self.behind, self.spare, frozenset({"rectangle"}), Patience())
         self._token = ""
 
     async def begin(self, frame: int = 0, objects: int = OBJECTS) -> list[str]:
@@ -144,7 +147,8 @@ class Bench:
         self._answering.close()
 
     async def _answer(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        return await self._answering.answer(f"request {parameters}", parameters, self._token)
+        with self.spare.busy():
+            return await self._answering.answer(f"request {parameters}", parameters, self._token)
 
     async def _compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         await self.let.acquire()
@@ -262,6 +266,39 @@ async def test_somebody_elses_request_goes_first(bench: Bench) -> None:
         bench.let.release()
         await bench.idle()
     assert (bench.computed_on(30), bench.computed_on(2)) == (8, 0)
+
+
+async def test_an_answer_is_sent_before_anything_else_is_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spare_time, "HEAD_START", 3600.0)
+    sent = asyncio.Event()
+
+    async def send() -> None:
+        await sent.wait()
+
+    async def serve() -> None:
+        with bench.spare.busy():
+            await bench.begin()
+            sending = await spare_time.begin(send())
+        await sending
+
+    serving = asyncio.ensure_future(serve())
+    await bench.idle()
+    assert (bench.film.fetched, bench.computed_on(1)) == ([0], 0)
+    sent.set()
+    await serving
+    await bench.idle()
+    assert (bench.film.fetched, bench.computed_on(1)) == ([0, 1, 2], OBJECTS)
+
+
+async def test_an_answer_that_takes_long_to_arrive_keeps_nobody_from_working(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spare_time, "HEAD_START", 0.0)
+    sending = await spare_time.begin(asyncio.sleep(3600.0))
+    assert not sending.done()
+    sending.cancel()
 
 
 async def test_a_frame_that_cvat_did_not_serve_then_is_fetched_when_it_is_asked_for(bench: Bench) -> None:

@@ -22,6 +22,7 @@ from sam2_agent.core.answering import Answering
 from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Queue, Taken
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
 from sam2_agent.loop import _answering
 from sam2_agent.world import QueueWorld
@@ -79,10 +80,11 @@ class One:
             rng=Random(seed),
             events=events,
         )
-        behind = WriteBehind(store, tracker, self._compute, events)
+        spare = SpareTime()
+        behind = WriteBehind(store, tracker, self._compute, events, spare)
         self.store = store
         self.meanwhile: tuple[str, Callable[[], Awaitable[object]]] | None = None
-        self._answering: Answering = _answering(world, behind, frozenset({"rectangle"}), Patience())
+        self._answering: Answering = _answering(world, behind, spare, frozenset({"rectangle"}), Patience())
 
     async def answer(self, parameters: dict[str, Any], token: str) -> dict[str, Any]:
         """Answer a request."""
