@@ -118,9 +118,8 @@ class Agent:
 
     async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(part) for part in (self._keeper.run(), self._watch(), self._behind.run())
-            ]
+            parts = (self._keeper.run(), self._watch(), self._behind.run(), self._answering.watch())
+            beside = [group.create_task(part) for part in parts]
             worker = group.create_task(self._intake.run())
             await self._stopping.wait()
             self._status.phase = "Draining"

@@ -60,9 +60,9 @@ class Session:
         return sum(frame.milliseconds for frame in self.tracked) / len(self.tracked)
 
     @property
-    def whole(self) -> float:
-        """Milliseconds from asking for the first frame to having the last."""
-        return 1000 * (self.frames[-1].answered - self.frames[0].asked)
+    def waited(self) -> float:
+        """Milliseconds that the annotator waited for a frame, the prompts' included, mean."""
+        return sum(frame.milliseconds for frame in self.frames) / len(self.frames)
 
     @property
     def apart(self) -> list[float]:

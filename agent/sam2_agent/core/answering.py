@@ -80,6 +80,10 @@ class Answering:
             return await self._init(ar_id, request, token)
         return await self._track(request, token, light=light)
 
+    async def watch(self) -> None:
+        """Raise `DeviceLost` when working ahead finds that the agent cannot go on."""
+        await self._foresight.watch()
+
     def close(self) -> None:
         """Work ahead no more."""
         self._foresight.close()

@@ -22,7 +22,7 @@ from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.state import State, Steps
 from sam2_agent.core.stepping import Stepping
 from sam2_agent.core.survivors import Survivors
-from sam2_agent.errors import AgentError
+from sam2_agent.errors import AgentError, DeviceLost
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Foresight:
         self._spare = spare
         self._fingerprint = fingerprint
         self._guesses: dict[asyncio.Task[None], _Guess] = {}
+        self._lost: asyncio.Queue[DeviceLost] = asyncio.Queue()
 
     def expect(self, states: Sequence[State]) -> None:
         """Foresee the request after the one that made these states; they are all on the same frame."""
@@ -79,6 +80,10 @@ class Foresight:
         for guess in self._guesses.values():
             guess.wanted = guess.wanted and guess.tracks.isdisjoint(asked)
 
+    async def watch(self) -> None:
+        """Raise `DeviceLost` when it is found: the agent may start anew before anybody asks."""
+        raise await self._lost.get()
+
     def close(self) -> None:
         """Foresee nothing more."""
         for work in self._guesses:
@@ -98,6 +103,8 @@ class Foresight:
                 track.todo = [track.steps.last]
             if ready:
                 await self._stepping.foresee(ready, self._spare, lambda: guess.wanted)
+        except DeviceLost as lost:
+            self._lost.put_nowait(lost)
         except AgentError as why:
             log.debug("A request is not foreseen: %s", why)
 

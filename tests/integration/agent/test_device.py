@@ -66,7 +66,8 @@ def test_an_agent_whose_device_fails_ends_with_a_reason_and_the_next_goes_on(
         assert message["reason"] == reason
         assert words in message["message"]
         assert not keys(world, "lease")  # given up, so that nobody waits for its end
-        assert keys(world, "requests")
+        if reason != "DeviceLost":  # which may have been found before somebody asked
+            assert keys(world, "requests")
         pod.order("")
         pod.start()
 
@@ -74,6 +75,18 @@ def test_an_agent_whose_device_fails_ends_with_a_reason_and_the_next_goes_on(
         got = world.track(at(3, lambda: pod.order(failure)), stop=5)
     assert judged(f"device: {failure}", world, expected, got)
     assert {record.handed_out for record in world.cvat.requests()} == {1}
+
+
+def test_a_device_that_is_lost_while_working_ahead_ends_the_agent_before_anybody_asks(
+    world: World, pod: Pod
+) -> None:
+    first = pod.start()
+    first.wait_ready()
+    pod.order("device lost")
+    world.begin()  # reads no memory yet
+    assert first.wait_exit() == 1
+    assert json.loads(first.termination_file.read_bytes())["reason"] == "DeviceLost"
+    assert [record.status for record in world.cvat.requests()] == ["finished"]
 
 
 def test_a_request_that_is_too_much_for_every_device_is_failed_and_others_go_on(
