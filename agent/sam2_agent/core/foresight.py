@@ -66,6 +66,7 @@ class Foresight:
         following = self._frames.beside(task, frame, way)
         if following is None:
             return
+        self._footage.fetch_soon(task, following)  # of a session's first frames only: later ones are here
         wanted = [guess for guess in self._guesses.values() if guess.wanted]
         for oldest in wanted[: max(0, len(wanted) + 1 - GUESSES)]:
             oldest.wanted = False
@@ -93,7 +94,6 @@ class Foresight:
         try:
             await self._spare.soon()
             task = states[0].task
-            self._footage.fetch_soon(task, frame)
             if (later := self._frames.beside(task, frame, states[0].way)) is not None:
                 self._footage.fetch_soon(task, later)
             await self._footage.fetched((task, frame))
