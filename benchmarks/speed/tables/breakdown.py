@@ -145,8 +145,8 @@ def _row(bench: Bench, model: Model, objects: int) -> tuple[Row, list[Mapping[st
     found = [served(spans, frame.asked, frame.answered) for frame in asked]
     parts = [partition(each, frame.asked, frame.answered) for each, frame in zip(found, asked, strict=True)]
     began, ended = asked[0].asked, asked[-1].answered
-    forward = sum(
-        span.milliseconds for span in spans if span.name == "forward" and began <= span.begin < ended
+    forward = 1000 * sum(
+        max(0.0, min(span.end, ended) - max(span.begin, began)) for span in spans if span.name == "forward"
     )
     if not forward:
         raise LookupError(
