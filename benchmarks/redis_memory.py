@@ -26,9 +26,9 @@ from pydantic import JsonValue
 
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
-from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.adapters.single_thread import SingleThread
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import Status
 from sam2_agent.loop import Agent
@@ -98,7 +98,7 @@ async def _serving(server: RedisServer, line: Line) -> AsyncIterator[None]:
     """Run the agent; when it ends, what it writes behind is written."""
     status = Status("benchmark", BootClock())
     metrics = Metrics(status)
-    compute = ModelThread()
+    compute, apart = SingleThread("model"), SingleThread("apart")
     store = RedisStore(
         connect(server.url, None),
         prefix=PREFIX,
@@ -110,6 +110,7 @@ async def _serving(server: RedisServer, line: Line) -> AsyncIterator[None]:
     world = QueueWorld(
         tracker=SizedTracker(),
         compute=compute,
+        apart=apart,
         queue=line,
         frames=line,
         store=store,
@@ -126,6 +127,7 @@ async def _serving(server: RedisServer, line: Line) -> AsyncIterator[None]:
         await running
         await store.close()
         compute.close()
+        apart.close()
 
 
 def _row(client: redis.Redis, objects: int, frames: int, most: int, used: int) -> Row:

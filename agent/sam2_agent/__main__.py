@@ -25,9 +25,9 @@ from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.images import decode
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.model_loading import load_model
-from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.adapters.single_thread import SingleThread
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.status import PEERS, Status
 from sam2_agent.core.tracking import Tracker
@@ -71,7 +71,7 @@ async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
     serverless = isinstance(chosen, ServerlessSettings)
     status = Status(VERSION, BootClock(), peers=("Redis",) if serverless else PEERS)
     metrics = Metrics(status)
-    compute = ModelThread()
+    compute, apart = SingleThread("model"), SingleThread("apart")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(CallThreads())
@@ -93,7 +93,7 @@ async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
             tracker = loading.result()
             status.fingerprint = tracker.fingerprint
             log.info("The model is loaded", extra={"fingerprint": tracker.fingerprint})
-            async with _agent(chosen, status, metrics, tracker, compute=compute) as agent:
+            async with _agent(chosen, status, metrics, tracker, compute=compute, apart=apart) as agent:
                 for number in STOP_SIGNALS:
                     loop.add_signal_handler(number, agent.stop)
                 await agent.run()
@@ -101,6 +101,7 @@ async def _run(chosen: QueueSettings | ServerlessSettings) -> None:
         raise _first(group) from group
     finally:
         compute.close()
+        apart.close()
 
 
 @asynccontextmanager
@@ -110,7 +111,8 @@ async def _agent(
     metrics: Metrics,
     tracker: Tracker,
     *,
-    compute: ModelThread,
+    compute: SingleThread,
+    apart: SingleThread,
 ) -> AsyncIterator[Agent | Reception]:
     """Wire the adapters."""
     life = chosen.memory_ttl_seconds if isinstance(chosen, QueueSettings) else chosen.state_ttl_seconds
@@ -138,7 +140,7 @@ async def _agent(
     patience = Patience(lease=chosen.lease_seconds)
     try:
         if isinstance(chosen, QueueSettings):
-            yield Agent(_with_cvat(chosen, status, world), status, chosen.shape_types, patience)
+            yield Agent(_with_cvat(chosen, status, world, apart), status, chosen.shape_types, patience)
         else:
             agent = Reception(world, _decode, status, chosen.shape_types, patience)
             async with http_door.serve(
@@ -154,7 +156,7 @@ def _decode(image: bytes) -> NDArray[np.uint8]:
     return decode(image, "The image")
 
 
-def _with_cvat(chosen: QueueSettings, status: Status, world: World) -> QueueWorld:
+def _with_cvat(chosen: QueueSettings, status: Status, world: World, apart: SingleThread) -> QueueWorld:
     client = CVATClient(
         str(chosen.cvat_url),
         credentials_dir=chosen.cvat_credentials_dir,
@@ -166,6 +168,7 @@ def _with_cvat(chosen: QueueSettings, status: Status, world: World) -> QueueWorl
     return QueueWorld(
         tracker=world.tracker,
         compute=world.compute,
+        apart=apart,
         store=world.store,
         clock=world.clock,
         rng=world.rng,

@@ -48,7 +48,7 @@ class Agent:
         self._hurrying = asyncio.Event()
         self._troubles = Troubles(status, world.events)
         spare = SpareTime()
-        self._behind = WriteBehind(world.store, world.tracker, world.compute, world.events, spare)
+        self._behind = WriteBehind(world.store, world.tracker, world.apart, world.events, spare)
         self._keeper = LeaseKeeper(
             store=world.store,
             status=status,
@@ -198,7 +198,7 @@ def _answering(
         foresight=foresight,
         frames=world.frames,
         store=world.store,
-        compute=world.compute,
+        apart=world.apart,
         events=world.events,
         rng=world.rng,
         fingerprint=world.tracker.fingerprint,

@@ -23,7 +23,8 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueWorld(World):
-    """And CVAT's queue and frames, for those who fetch them."""
+    """And CVAT's queue and frames; `apart` is for what takes long, but not the model."""
 
+    apart: Compute
     queue: Queue
     frames: Frames

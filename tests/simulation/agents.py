@@ -142,6 +142,7 @@ class Agents:
         world = QueueWorld(
             tracker=tracker,
             compute=compute,
+            apart=compute,
             queue=ports,
             frames=ports,
             store=store,

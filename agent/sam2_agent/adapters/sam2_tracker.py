@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sam2_agent.adapters import sam2_memory
 from sam2_agent.adapters.sam2_build import BuiltModel
-from sam2_agent.adapters.sam2_device import Precision, inference
+from sam2_agent.adapters.sam2_device import Precision, failures_translated, inference
 from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize, resize
 from sam2_agent.adapters.sam2_memory import SpatialMemory
 from sam2_agent.core.tracking import (
@@ -111,8 +111,8 @@ class Sam2Tracker:
         return [outputs[place] for place in range(len(contexts))]
 
     def dump_memory(self, memory: Memory) -> bytes:
-        """Serialize memory as data."""
-        with self._inference():
+        """Serialize memory as data; any thread may call this, also while the model runs."""
+        with failures_translated(self._device), torch.inference_mode():
             return sam2_memory.dump(_own_memory(memory))
 
     def load_memory(self, data: bytes) -> SpatialMemory:

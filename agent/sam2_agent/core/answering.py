@@ -5,8 +5,8 @@ frame on. Whatever is random about an init, the nonces of its states, is publish
 before anything is computed; so an init that is handed out twice, or that another agent began, has the same
 states.
 
-Requests are untrusted and may be large. Whatever takes long to read is read by `compute`, so that meanwhile
-the lease is renewed and health is answered.
+Requests are untrusted and may be large. Whatever takes long to read is read `apart`, so that meanwhile the
+lease is renewed, health is answered, and the model runs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Answering:
         foresight: Foresight,
         frames: Frames,
         store: Store,
-        compute: Compute,
+        apart: Compute,
         events: Events,
         rng: Random,
         fingerprint: str,
@@ -59,7 +59,7 @@ class Answering:
         self._foresight = foresight
         self._frames = frames
         self._store = store
-        self._compute = compute
+        self._apart = apart
         self._events = events
         self._rng = rng
         self._fingerprint = fingerprint
@@ -90,21 +90,21 @@ class Answering:
 
     async def _read(self, function: Callable[[], T], *, light: bool) -> T:
         """Call a function: here where that is quick, else apart from the event loop."""
-        return function() if light else await self._compute(function)
+        return function() if light else await self._apart(function)
 
     async def _init(self, ar_id: str, request: InitTracking, token: str) -> dict[str, JsonValue]:
         # By what is asked for as well: were ids used again, a request would get the tracks of another.
-        name = f"{ar_id}:{await self._compute(request.digest)}"
+        name = f"{ar_id}:{await self._apart(request.digest)}"
         key = Key("init", name)
         [stored] = await self._store.read([key])
-        begun = await self._compute(self._stored_states, name, stored)
+        begun = await self._apart(self._stored_states, name, stored)
         if begun is None:
             fresh = await self._begin(request)
             data = seal("init", name, json.dumps([each.canonical() for each in fresh]).encode())
             while begun is None:
                 [stored] = await self._store.publish(token, [Publication(key, data, stored or b"")])
-                begun = fresh if stored == data else await self._compute(self._stored_states, name, stored)
-        await self._tracks.reach(await self._compute(self._steps, begun), token)
+                begun = fresh if stored == data else await self._apart(self._stored_states, name, stored)
+        await self._tracks.reach(await self._apart(self._steps, begun), token)
         self._foresight.expect(begun)
         return {"states": [each.canonical() for each in begun]}
 
@@ -117,7 +117,7 @@ class Answering:
         count = await self._frames.count(request.task, request.frame)
         features = await self._footage.encoded((request.task, request.frame))
         nonces = [self._rng.getrandbits(128) for _ in request.shapes]
-        return await self._compute(
+        return await self._apart(
             lambda: [
                 _state(request, shape, features.size, count, nonce)
                 for shape, nonce in zip(request.shapes, nonces, strict=True)

@@ -67,11 +67,11 @@ class WriteBehind:
     """Writes what it is given, in order, while `run` runs."""
 
     def __init__(
-        self, store: Records, tracker: Tracker, compute: Compute, events: Events, spare: SpareTime
+        self, store: Records, tracker: Tracker, apart: Compute, events: Events, spare: SpareTime
     ) -> None:
         self._store = store
         self._tracker = tracker
-        self._compute = compute
+        self._apart = apart
         self._events = events
         self._spare = spare
         self._waiting: dict[str, Aftermath] = {}
@@ -129,7 +129,7 @@ class WriteBehind:
         gone = [*self._owed, *aftermath.gone]
         self._owed.clear()
         try:
-            records = await self._compute(dump, self._tracker, aftermath)
+            records = await self._apart(dump, self._tracker, aftermath)
             await self._store.remember(records, aftermath.used, gone)
         except Unavailable as trouble:
             self._owed.extend(gone)
@@ -139,7 +139,7 @@ class WriteBehind:
 
 
 def dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
-    """Write the records; in the model's thread, for memory may live on a GPU."""
+    """Write the records; not in the event loop, for memory is large, and may live on a GPU."""
     records = dump_memories(tracker, aftermath.memories)
     return records | {Key("link", name): link for name, link in aftermath.links.items()}
 

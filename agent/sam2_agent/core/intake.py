@@ -12,6 +12,7 @@ that it takes no other with it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias
@@ -69,10 +70,10 @@ class Intake:
         self._patience = patience
         self._stopping = stopping
         self._work = Alarm(clock)
-        self._maybe: set[Category] = set(CATEGORIES)
-        """Where there may be work."""
+        self._announced: Counter[Category] = Counter()
+        """How many requests events told of, since the queue was last empty."""
         self._unannounced: set[Category] = set(CATEGORIES)
-        """Where there may be work of which no event tells: all of it is taken at once."""
+        """Where there may be requests of which no event told: it is asked until there are none."""
         self._ask_at = clock.now()
         self._inbox = False
         self._in_hand: dict[str, Assignment] = {}
@@ -85,14 +86,10 @@ class Intake:
     def wake(self, category: Category | None = None) -> None:
         """There is a request in the queue; with None there may be some in any category."""
         if category is None:
-            self._ask_everywhere()
+            self._unannounced.update(CATEGORIES)
         else:
-            self._maybe.add(category)
+            self._announced[category] += 1
         self._work.ring()
-
-    def _ask_everywhere(self) -> None:
-        self._maybe.update(CATEGORIES)
-        self._unannounced.update(CATEGORIES)
 
     def look_into_inbox(self, recorded: int | None) -> None:
         """Look there where more requests are recorded, or were left, than are in hand."""
@@ -128,7 +125,7 @@ class Intake:
         """Wait for an event, or until the queue has to be asked without one."""
         await self._work.wait(max(0.0, self._ask_at - self._clock.now()))
         if self._clock.now() >= self._ask_at:
-            self._ask_everywhere()
+            self._unannounced.update(CATEGORIES)
             self._ask_at = self._clock.now() + self._patience.poll
 
     async def _take_next(self, in_hand: asyncio.TaskGroup) -> bool:
@@ -141,20 +138,23 @@ class Intake:
         if self._hands_full():
             return False
         for category in CATEGORIES:
-            if category in self._maybe and await self._take_from_queue(category, in_hand):
+            told = self._announced[category] or category in self._unannounced
+            if told and await self._take_from_queue(category, in_hand):
                 return True
         return False
 
     async def _take_from_queue(self, category: Category, in_hand: asyncio.TaskGroup) -> bool:
         """Begin with the next request of a category; return whether there was one to begin with."""
-        self._maybe.discard(category)  # before asking: an event that comes meanwhile is not lost
+        # Taken away before asking, so that an event that comes meanwhile counts.
+        announced, unannounced = self._announced.pop(category, 0), self._unannounced & {category}
+        self._unannounced.discard(category)
         try:
             assignment = await self._queue.acquire(category)
         except Unavailable:
-            self._maybe.add(category)
+            self._announced[category] += announced
+            self._unannounced |= unannounced
             raise
         if assignment is None:
-            self._unannounced.discard(category)
             return False
         request = Recorded(assignment=assignment, attempts=1)
         if assignment.ar_id in self._in_hand:
@@ -163,8 +163,8 @@ class Intake:
         if any(assignment.ar_params == other.ar_params for other in self._in_hand.values()):
             # Under another id: the one in hand is no longer ours, and so would be this one soon.
             self._one_by_one_until = self._clock.now() + ALONE_SECONDS
-        if category in self._unannounced:
-            self._maybe.add(category)
+        self._announced[category] += max(0, announced - 1)
+        self._unannounced |= unannounced
         self._begin(in_hand, request, self._serving.serve)
         return True
 
@@ -214,7 +214,7 @@ class Intake:
             outcome = await serve(request)
             while again := self._again.pop(ar_id, None):
                 category, request = again
-                self._maybe.add(category)  # what stands behind it was not handed out
+                self._unannounced.add(category)  # what stands behind it was not handed out
                 if outcome != "completed":
                     outcome = await self._serving.serve(request)
         finally:

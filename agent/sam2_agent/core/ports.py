@@ -32,7 +32,7 @@ class Clock(Protocol):
 
 
 class Compute(Protocol):
-    """Runs the model's work apart from the event loop, one call at a time."""
+    """Runs what takes long apart from the event loop, one call at a time."""
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` and return what it returns."""

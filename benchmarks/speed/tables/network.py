@@ -24,8 +24,8 @@ _METHOD = (
     "Median milliseconds from one tracked frame to the next, small model, browser pause of 100 ms. Agents "
     "reach CVAT by a line that delays each direction and limits nothing else; the browser is at CVAT. "
     "Network and browser: an agent that has every answer ready, by the same line: the pause, an event one "
-    "way, acquire there and back, complete one way, so the pause and four delays, and what CVAT's stand- "
-    "in takes. Model: SAM2's own loop. Expected is the larger of the two. All take turns at each delay."
+    "way, acquire there and back, complete one way, so the pause and four delays, and what CVAT's "
+    "stand-in takes. Model: SAM2's own loop. Expected is the larger of the two. All take turns at each delay."
 )
 _COLUMNS = (
     Column("objects", "objects", "d"),

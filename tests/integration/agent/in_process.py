@@ -15,9 +15,9 @@ from sam2_agent.adapters.cvat_client import CVATClient
 from sam2_agent.adapters.cvat_frames import CVATFrames
 from sam2_agent.adapters.cvat_queue import CVATQueue
 from sam2_agent.adapters.metrics import Metrics
-from sam2_agent.adapters.model_thread import ModelThread
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_store import RedisStore
+from sam2_agent.adapters.single_thread import SingleThread
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock
 from sam2_agent.core.status import Status
@@ -101,7 +101,7 @@ class InProcessAgent:
 
     async def _run(self) -> None:
         asyncio.get_running_loop().set_default_executor(CallThreads())
-        compute = ModelThread()
+        compute, apart = SingleThread("model"), SingleThread("apart")
         store = RedisStore(
             connect(self._redis_url, None, answer_seconds=self._redis_seconds),
             prefix=PREFIX,
@@ -114,6 +114,7 @@ class InProcessAgent:
         world = QueueWorld(
             tracker=self.tracker,
             compute=compute,
+            apart=apart,
             queue=CVATQueue(self._client, self._function, "s2t_test"),
             frames=CVATFrames(self._client),
             store=store,
@@ -130,3 +131,4 @@ class InProcessAgent:
         finally:
             await store.close()
             compute.close()
+            apart.close()

@@ -166,11 +166,15 @@ def test_what_agents_died_of_is_served_alone(world: World) -> None:
         agent.wait_for(lambda request=request: status_of(world, request) == "finished")  # type: ignore[misc]
 
 
-def test_not_more_than_some_are_in_hand(world: World) -> None:
+def test_all_that_events_told_of_is_taken_at_once_but_not_more_than_some(world: World) -> None:
     tracker = StickyTracker()
-    agent = world.new_toy(tracker=tracker, patience=PATIENT).start().wait_ready()
+    agent = world.new_toy(tracker=tracker, patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
     tracker.let_go.clear()
-    asked = [ask_to_begin(world, frame) for frame in range(AT_ONCE + 2)]
+    slow = world.cvat.faults.stall(ACQUIRE)
+    asked = [ask_to_begin(world, 0)]
+    agent.wait_for(lambda: slow.taken() == 1)
+    asked += [ask_to_begin(world, frame) for frame in range(1, AT_ONCE + 2)]  # told of before it is answered
+    world.cvat.faults.release()
     agent.wait_for(lambda: [status_of(world, each) for each in asked].count("started") == AT_ONCE)
     tracker.let_go.set()
     for request in asked:

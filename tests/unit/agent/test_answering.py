@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sam2_agent.adapters.model_thread import ModelThread
+from sam2_agent.adapters.single_thread import SingleThread
 from sam2_agent.core.answering import Answering
 from sam2_agent.core.footage import Footage
 from sam2_agent.core.ports import Frames
@@ -41,7 +41,7 @@ class NoFrames:
         raise AssertionError((task, frame))
 
 
-def answering(compute: ModelThread) -> Answering:
+def answering(compute: SingleThread) -> Answering:
     unused: Any = None
     frames = cast("Frames", NoFrames())
     return Answering(
@@ -50,7 +50,7 @@ def answering(compute: ModelThread) -> Answering:
         foresight=unused,
         frames=frames,
         store=unused,
-        compute=compute,
+        apart=compute,
         events=unused,
         rng=unused,
         fingerprint="toy",
@@ -68,7 +68,7 @@ async def test_a_large_request_is_read_apart_from_the_event_loop() -> None:
         "frame": 1,
         "states": [text] * 12,
     }
-    compute, turns = ModelThread(), [time.monotonic()]
+    compute, turns = SingleThread("model"), [time.monotonic()]
 
     async def tick() -> None:
         while True:

@@ -103,6 +103,7 @@ class Bench:
         world = QueueWorld(
             tracker=self.tracker,
             compute=self._compute,
+            apart=self._compute,
             queue=cast("Queue", None),
             frames=self.film,
             store=self.store,

@@ -73,6 +73,7 @@ class One:
         world = QueueWorld(
             tracker=tracker,
             compute=self._compute,
+            apart=self._compute,
             queue=cast("Queue", None),
             frames=Film(),
             store=store,

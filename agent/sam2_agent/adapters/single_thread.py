@@ -1,4 +1,4 @@
-"""The one thread in which the model runs."""
+"""A thread of its own for one kind of work: the model's, or what takes long without it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class ModelThread:
-    """A single thread as `sam2_agent.core.ports.Compute`: the model is not thread-safe."""
+class SingleThread:
+    """A single thread as `sam2_agent.core.ports.Compute`; the model is not thread-safe."""
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in the thread and return what it returns."""
