@@ -48,7 +48,7 @@ class Agent:
         self._hurrying = asyncio.Event()
         self._troubles = Troubles(status, world.events)
         spare = SpareTime()
-        self._behind = WriteBehind(world.store, world.tracker, world.apart, world.events, spare)
+        self._behind = WriteBehind(world.store, world.tracker, world.apart, world.events)
         self._keeper = LeaseKeeper(
             store=world.store,
             status=status,

@@ -19,7 +19,6 @@ from typing import Any, Protocol
 from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.progress import Progress
 from sam2_agent.core.records import dump_memory
-from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.tracking import Memory, Tracker
 from sam2_agent.errors import Unavailable
 
@@ -66,14 +65,11 @@ class Keeping(Protocol):
 class WriteBehind:
     """Writes what it is given, in order, while `run` runs."""
 
-    def __init__(
-        self, store: Records, tracker: Tracker, apart: Compute, events: Events, spare: SpareTime
-    ) -> None:
+    def __init__(self, store: Records, tracker: Tracker, apart: Compute, events: Events) -> None:
         self._store = store
         self._tracker = tracker
         self._apart = apart
         self._events = events
-        self._spare = spare
         self._waiting: dict[str, Aftermath] = {}
         self._writing = False
         self._change = asyncio.Condition()
@@ -119,7 +115,6 @@ class WriteBehind:
                 aftermath = self._waiting.pop(next(iter(self._waiting)))
                 self._writing = True
                 self._change.notify_all()
-            await self._spare.soon()
             await self._write(aftermath)
             async with self._change:
                 self._writing = False

@@ -12,7 +12,6 @@ from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.core.behind import WAITING_AT_MOST, Aftermath, WriteBehind
 from sam2_agent.core.ports import Store
-from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
 from sam2_agent.errors import StoreUnavailable
 from tests.toy_tracker import ToyMemory, ToyTracker
@@ -53,9 +52,7 @@ def aftermath(objects: int, *gone: str, tracks: str = "some") -> Aftermath:
 
 def behind(store: object = None) -> tuple[WriteBehind, Callable[[], float | None]]:
     metrics = Metrics(Status("test", BootClock()))
-    written_behind = WriteBehind(
-        cast("Store", store or StoreAway()), ToyTracker(), compute, metrics, SpareTime()
-    )
+    written_behind = WriteBehind(cast("Store", store or StoreAway()), ToyTracker(), compute, metrics)
     return written_behind, lambda: metrics.registry.get_sample_value("sam2_agent_memories_dropped_total")
 
 

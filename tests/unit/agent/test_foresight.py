@@ -112,7 +112,7 @@ class Bench:
             events=self.metrics,
         )
         self.spare = SpareTime()
-        self.behind = WriteBehind(self.store, self.tracker, self._compute, self.metrics, self.spare)
+        self.behind = WriteBehind(self.store, self.tracker, self._compute, self.metrics)
         self._answering = _answering(world, self.behind, self.spare, frozenset({"rectangle"}), Patience())
         self._token = ""
 

@@ -82,7 +82,7 @@ class One:
             events=events,
         )
         spare = SpareTime()
-        behind = WriteBehind(store, tracker, self._compute, events, spare)
+        behind = WriteBehind(store, tracker, self._compute, events)
         self.store = store
         self.meanwhile: tuple[str, Callable[[], Awaitable[object]]] | None = None
         self._answering: Answering = _answering(world, behind, spare, frozenset({"rectangle"}), Patience())

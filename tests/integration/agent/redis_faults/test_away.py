@@ -74,9 +74,9 @@ def test_replies_cut_in_their_middle(world: World, seed: int) -> None:
     with RedisProxy(world.redis.port, seed=seed).running() as proxy:
         patience = Patience(lease=3.0, poll=0.5, request=60.0)
         agent = world.new_toy(redis_url=proxy.url, patience=patience).start().wait_ready()
-        expected = world.track(stop=5)
+        expected = world.track(stop=12)
         proxy.cut_share = 0.25
-        got = world.track(stop=5)
+        got = world.track(stop=12)
         assert proxy.cuts > 2
         assert agent.metric("unavailable_total", reason="RedisUnreachable") > 0
         assert agent.metric("records_damaged_total", kind="answer") == 0

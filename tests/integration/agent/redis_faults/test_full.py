@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from sam2_agent.core.patience import Patience
+from tests.cvat_standin.annotator import TrackedFrame
 from tests.integration.agent.agent_process import PREFIX
 from tests.integration.agent.conftest import World
 from tests.integration.agent.faults import at, sentence_of
@@ -62,7 +63,13 @@ def test_memories_make_room_for_answers(world: World, caplog: pytest.LogCaptureF
         later.append(world.new_toy(patience=PATIENT, tracker=LargeMemoryTracker()).start())
 
     with room(world, 13 * PADDING) as client:
-        got = world.track(at(8, replace), stop=STOP)
+        fill, renew = at(5, lambda: client.config_set("maxmemory", used(client) - 1)), at(8, replace)
+
+        def meanwhile(frame: TrackedFrame) -> None:
+            fill(frame)
+            renew(frame)
+
+        got = world.track(meanwhile, stop=STOP)
         assert client.info("memory")["used_memory"] < client.info("memory")["maxmemory"] + 64 * PADDING
         assert memories(client) > 0
     require_clean(world, "Redis full (noeviction)", expected, got)
