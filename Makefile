@@ -35,7 +35,7 @@ demo-serverless: setup ## the same for a CVAT without agents: through the gatewa
 test: setup ## everything that CI checks: lint, unit, integration, control plane, a real cluster
 	@hack/test.sh
 
-test-full: setup ## every fault at every point, and a table of what became of the tracks: about an hour (SHARD=i/n for a part)
+test-full: setup ## every fault at every point, and a table of what became of tracks and resources: hours (SHARD=i/n for a part)
 	@hack/test-full.sh
 
 test-fast: setup ## the inner loop: no cluster, about two minutes on two cores
@@ -63,7 +63,7 @@ cluster-up: setup ## a Kubernetes cluster on this machine, in network namespaces
 cluster-down: ## end that cluster; leaves nothing running or mounted
 	@if [ -x $(CACHE)/venv/bin/python ]; then python -m tests.cluster down; fi
 
-bench: setup ## ours, the stock agent and SAM2's own loop side by side on the CPU: an estimated 20 minutes (TABLES="session start" for some)
+bench: setup ## ours, the stock agent and SAM2's own loop side by side on the CPU: about half an hour (TABLES="session start" for some)
 	@python -m benchmarks.speed.cpu $(TABLES)
 
 bench-gpu: setup ## the same on a GPU, with the published models
