@@ -12,10 +12,12 @@ that it takes no other with it.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import TypeAlias
+
+from pydantic import JsonValue
 
 from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.backoff import Backoff
@@ -79,6 +81,8 @@ class Intake:
         self._in_hand: dict[str, Assignment] = {}
         """What is served now, by id."""
         self._one_by_one_until = clock.now()
+        self._taken_away: deque[Mapping[str, JsonValue]] = deque(maxlen=AT_ONCE)
+        """What the last requests asked for to which CVAT took no answer."""
         self._alone: str | None = None
         self._again: dict[str, tuple[Category, Recorded]] = {}
         """What CVAT handed out again while it was in hand, by id."""
@@ -160,8 +164,9 @@ class Intake:
         if assignment.ar_id in self._in_hand:
             self._again[assignment.ar_id] = category, request
             return False
-        if any(assignment.ar_params == other.ar_params for other in self._in_hand.values()):
-            # Under another id: the one in hand is no longer ours, and so would be this one soon.
+        known = [*(other.ar_params for other in self._in_hand.values()), *self._taken_away]
+        if assignment.ar_params in known:
+            # Under another id: the one before is no longer ours, and so would be this one soon.
             self._one_by_one_until = self._clock.now() + ALONE_SECONDS
         self._announced[category] += max(0, announced - 1)
         self._unannounced |= unannounced
@@ -217,6 +222,8 @@ class Intake:
                 self._unannounced.add(category)  # what stands behind it was not handed out
                 if outcome != "completed":
                     outcome = await self._serving.serve(request)
+            if outcome == "not_ours":
+                self._taken_away.append(request.assignment.ar_params)
         finally:
             del self._in_hand[ar_id]
             self._ask_at = min(self._ask_at, self._clock.now() + ASK_AGAIN_SECONDS)
