@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.answers import NotFoundError, NotServedError
 from sam2_operator.adapters.kube.api import MERGE, KubeApi
 from sam2_operator.adapters.kube.objects import TRACKERS
 from sam2_operator.api import PLURAL
@@ -133,7 +133,7 @@ def _trackers(api: KubeApi, namespaces: Sequence[str]) -> list[str]:
     scopes = [f"/namespaces/{each}" for each in namespaces] or [""]
     try:
         found = [each["metadata"] for scope in scopes for each in api.names(f"{TRACKERS}{scope}/{PLURAL}")]
-    except NotFoundError:
+    except (NotFoundError, NotServedError):
         return []  # without the CRD there are none
     return [f"{TRACKERS}/namespaces/{each['namespace']}/{PLURAL}/{each['name']}" for each in found]
 
@@ -147,7 +147,7 @@ def _delete(api: KubeApi, path: str, *, within: int) -> None:
     try:
         api.call("PATCH", path, body=annotation, content_type=MERGE)
         api.call("DELETE", path)
-    except NotFoundError:
+    except (NotFoundError, NotServedError):
         return
 
 

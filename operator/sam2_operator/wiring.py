@@ -13,7 +13,7 @@ from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
 from sam2_operator.adapters.key_file import LEAST_OF_DOOR_KEY, read_key
-from sam2_operator.adapters.kube.answers import NotFoundError
+from sam2_operator.adapters.kube.answers import NotServedError
 from sam2_operator.adapters.kube.api import KubeApi
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.adapters.statestore import Administrator, RedisStateStore
@@ -92,7 +92,7 @@ def scopes(settings: Settings, kube: Kube) -> dict[str, Callable[[], list[tuple[
     def listing(namespace: str) -> list[tuple[str, str]]:
         try:
             return kube.names(namespace)
-        except NotFoundError as error:
+        except NotServedError as error:
             raise KubernetesError(
                 "The API server knows no SAM2Trackers: install the CustomResourceDefinition, kubectl apply "
                 "--server-side -f crds/sam2trackers.yaml."

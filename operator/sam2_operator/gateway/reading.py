@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
+from sam2_operator.adapters.kube.answers import MissingRightError, NotServedError
 from sam2_operator.adapters.kube.objects import TRACKERS
 from sam2_operator.api import PLURAL
 from sam2_operator.core.nuclio import is_serverless, shown
@@ -48,7 +48,7 @@ class TrackerList:
         query = {"labelSelector": self.selector} if self.selector else {}
         try:
             found = self.api.pages(f"{TRACKERS}{where}/{PLURAL}", **query)
-        except NotFoundError as error:
+        except NotServedError as error:
             raise KubernetesError("The API server knows no SAM2Trackers.") from error
         read = {_name(live): shown(live) for live in found if is_serverless(live)}
         for name in sorted({name for name, tracker in read.items() if tracker is None} - self._unreadable):
