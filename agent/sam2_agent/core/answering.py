@@ -138,8 +138,6 @@ class Answering:
             )
         extended = [each.extended(request.frame) for each in states]
         steps = await self._read(lambda: self._steps(extended), light=light)
-        if not self._tracks.foresaw(steps):
-            self._footage.encode_soon(request.task, request.frame)  # beside reading what stands
         answers = await self._tracks.reach(steps, token)
         self._foresight.expect(extended)
         return {

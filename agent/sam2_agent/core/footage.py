@@ -39,23 +39,15 @@ class Footage:
         if self._recent.features.get(picture) is None and picture not in self._encoding:
             await asyncio.shield(self._fetch(picture))
 
-    def encode_soon(self, task: int, frame: int) -> None:
-        """Begin to encode a frame that is needed; whatever goes wrong is raised where it is."""
-        if self._recent.features.get((task, frame)) is None:
-            self._begin_encoding((task, frame))
-
     async def encoded(self, picture: Picture) -> Features:
         """Return the encoded frame; raises `RequestRefused` or `Unavailable`."""
         features = self._recent.features.get(picture)
         if features is None:
-            features = await asyncio.shield(self._begin_encoding(picture))
+            if (encoding := self._encoding.get(picture)) is None:
+                encoding = self._encoding[picture] = _begin(self._encode(picture))
+                encoding.add_done_callback(lambda _: self._encoding.pop(picture))
+            features = await asyncio.shield(encoding)
         return features
-
-    def _begin_encoding(self, picture: Picture) -> asyncio.Task[Features]:
-        if (encoding := self._encoding.get(picture)) is None:
-            encoding = self._encoding[picture] = _begin(self._encode(picture))
-            encoding.add_done_callback(lambda _: self._encoding.pop(picture))
-        return encoding
 
     async def _encode(self, picture: Picture) -> Features:
         image = await self._fetch(picture)

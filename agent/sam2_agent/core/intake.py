@@ -12,12 +12,12 @@ that it takes no other with it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias
-
-from pydantic import JsonValue
 
 from sam2_agent.core.alarm import Alarm
 from sam2_agent.core.backoff import Backoff
@@ -81,8 +81,8 @@ class Intake:
         self._in_hand: dict[str, Assignment] = {}
         """What is served now, by id."""
         self._one_by_one_until = clock.now()
-        self._taken_away: deque[Mapping[str, JsonValue]] = deque(maxlen=AT_ONCE)
-        """What the last requests asked for to which CVAT took no answer."""
+        self._taken_away: deque[bytes] = deque(maxlen=AT_ONCE)
+        """Digests of what the last requests asked for to which CVAT took no answer."""
         self._alone: str | None = None
         self._again: dict[str, tuple[Category, Recorded]] = {}
         """What CVAT handed out again while it was in hand, by id."""
@@ -164,8 +164,7 @@ class Intake:
         if assignment.ar_id in self._in_hand:
             self._again[assignment.ar_id] = category, request
             return False
-        known = [*(other.ar_params for other in self._in_hand.values()), *self._taken_away]
-        if assignment.ar_params in known:
+        if self._is_known(assignment):
             # Under another id: the one before is no longer ours, and so would be this one soon.
             self._one_by_one_until = self._clock.now() + ALONE_SECONDS
         self._announced[category] += max(0, announced - 1)
@@ -203,6 +202,12 @@ class Intake:
                 self._begin(in_hand, request, self._serving.serve)
         return not self._inbox
 
+    def _is_known(self, assignment: Assignment) -> bool:
+        """Whether what is asked for is in hand, or was before CVAT took it away."""
+        if any(assignment.ar_params == other.ar_params for other in self._in_hand.values()):
+            return True
+        return bool(self._taken_away) and _digest(assignment) in self._taken_away
+
     def _hands_full(self) -> bool:
         at_once = 1 if self._clock.now() < self._one_by_one_until else AT_ONCE
         held = sum(weight(assignment.ar_params) for assignment in self._in_hand.values())
@@ -223,8 +228,13 @@ class Intake:
                 if outcome != "completed":
                     outcome = await self._serving.serve(request)
             if outcome == "not_ours":
-                self._taken_away.append(request.assignment.ar_params)
+                self._taken_away.append(_digest(request.assignment))
         finally:
             del self._in_hand[ar_id]
             self._ask_at = min(self._ask_at, self._clock.now() + ASK_AGAIN_SECONDS)
             self._work.ring()
+
+
+def _digest(assignment: Assignment) -> bytes:
+    """Name what is asked for, whatever the request's id: the parameters themselves may be 64 MiB."""
+    return hashlib.sha256(json.dumps(assignment.ar_params, sort_keys=True).encode()).digest()

@@ -56,10 +56,6 @@ class Tracks(Generic[P]):
             stepping=stepping, store=store, survivors=survivors, keeping=keeping, recent=recent
         )
 
-    def foresaw(self, wanted: Sequence[Steps[P]]) -> bool:
-        """Whether the newest step of every track was computed before it is asked for, or is about to be."""
-        return all(self._stepping.has_foreseen(steps.name(steps.last)) for steps in wanted)
-
     async def reach(self, wanted: Sequence[Steps[P]], token: str) -> list[Answer]:
         """Return the answer of the newest step of each track; all newest steps read the same frame.
 

@@ -68,7 +68,7 @@ async def test_a_large_request_is_read_apart_from_the_event_loop() -> None:
         "frame": 1,
         "states": [text] * 12,
     }
-    compute, turns = SingleThread("model"), [time.monotonic()]
+    compute, turns = SingleThread("apart"), [time.monotonic()]
 
     async def tick() -> None:
         while True:
