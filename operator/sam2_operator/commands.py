@@ -133,7 +133,7 @@ def _trackers(api: KubeApi, namespaces: Sequence[str]) -> list[str]:
     scopes = [f"/namespaces/{each}" for each in namespaces] or [""]
     try:
         found = [each["metadata"] for scope in scopes for each in api.names(f"{TRACKERS}{scope}/{PLURAL}")]
-    except (NotFoundError, NotServedError):
+    except NotServedError:
         return []  # without the CRD there are none
     return [f"{TRACKERS}/namespaces/{each['namespace']}/{PLURAL}/{each['name']}" for each in found]
 

@@ -9,6 +9,7 @@ import pytest
 
 from sam2_operator import commands
 from sam2_operator.adapters.clock import SystemClock
+from sam2_operator.api import GROUP
 from tests.controlplane import situations
 from tests.controlplane.situations import Outcomes
 from tests.cvat_standin.client import CVAT, wait_for
@@ -40,6 +41,13 @@ def test_a_cvat_that_is_away_does_not_hold_an_uninstall_that_deletes(
     told = namespace.kubectl.get("-n", namespace.name, "events", "--field-selector", "reason=LeftBehind")
     assert len(told["items"]) == 1, "what stays in CVAT is told"
     assert situations.add("uninstall that deletes, CVAT away", Outcomes(converged=1)).good
+
+
+def test_without_the_definition_there_is_nothing_to_delete(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "TRACKERS", f"/apis/{GROUP}/v9")
+    assert commands.delete_trackers(api, [], HOOK_SECONDS) == 0
 
 
 @pytest.mark.parametrize("said", ["1000", "soon", "-1"])
