@@ -27,7 +27,7 @@ from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Events, Queue, Store
 from sam2_agent.core.requests import Recorded, describe
-from sam2_agent.core.spare_time import SpareTime, begin
+from sam2_agent.core.spare_time import SpareTime, head_start
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.core.turns import Begun, Turns
@@ -147,7 +147,7 @@ class Serving:
                     if outcome is None:
                         outcome, tell = await self._record_and_decide(begun)
                     self._keeper.token()
-                    telling = await begin(tell())
+                    telling = await head_start(tell())
                 await telling
                 break
             except LeaseLost as lost:

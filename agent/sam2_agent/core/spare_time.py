@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-HEAD_START = 0.005
+HEAD_START_SECONDS = 0.005
 """Seconds: to send an answer takes less."""
 
 
@@ -51,15 +51,15 @@ class SpareTime:
         """Return when there is time, or when an answer had its head start."""
         if self._busy:
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEAD_START):
+                async with asyncio.timeout(HEAD_START_SECONDS):
                     await self._spare.wait()
 
 
-async def begin(telling: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+async def head_start(telling: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Begin to tell an answer; return when it is told, or had its head start."""
     task = asyncio.ensure_future(telling)
     try:
-        await asyncio.wait({task}, timeout=HEAD_START)
+        await asyncio.wait({task}, timeout=HEAD_START_SECONDS)
     except asyncio.CancelledError:
         task.cancel()
         raise
