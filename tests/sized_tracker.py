@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered, Resized
+from sam2_agent.core.shapes import write_points
+from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered, Resized, ShapeType
 
 HEIGHT, WIDTH = 480, 720
 OBJECT_HEIGHT = 300
@@ -31,6 +32,11 @@ class Sized:
 class Output:
     mask: NDArray[np.bool_]
     remembered: Remembered
+    shape: ShapeType = "mask"
+
+    @property
+    def points(self) -> list[float] | None:
+        return write_points(self.shape, self.mask)
 
 
 class SizedTracker:
@@ -55,7 +61,7 @@ class SizedTracker:
         return [self._output(0) for _ in prompts]
 
     def step(self, _features: Features, contexts: Sequence[Context]) -> list[Output]:
-        return [self._output(context.index) for context in contexts]
+        return [self._output(context.index, context.shape) for context in contexts]
 
     def dump_memory(self, _memory: Memory) -> bytes:
         start = next(self._turn) * 4096 % MEMORY_BYTES
@@ -72,9 +78,9 @@ class SizedTracker:
         mask[top : top + 390, left : left + 500] = self._outlines[turn % len(self._outlines)]
         return mask
 
-    def _output(self, index: int) -> Output:
+    def _output(self, index: int, shape: ShapeType = "mask") -> Output:
         pointer = self._rng.standard_normal(POINTER_WIDTH).astype(np.float32)
-        return Output(self.mask(), Remembered(index, pointer, 1.0, Sized()))
+        return Output(self.mask(), Remembered(index, pointer, 1.0, Sized()), shape)
 
 
 def _outline(seed: int) -> NDArray[np.bool_]:

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.tracking import BoxPrompt, Context, Features, Memory, Prompt, Remembered, Resized
+from sam2_agent.core.shapes import write_points
+from sam2_agent.core.tracking import (
+    BoxPrompt,
+    Context,
+    Features,
+    Memory,
+    Prompt,
+    Remembered,
+    Resized,
+    ShapeType,
+)
 from sam2_agent.errors import DamagedRecord
 
 POINTER_WIDTH = 8
@@ -39,6 +49,11 @@ class ToyOutput:
 
     mask: NDArray[np.bool_]
     remembered: Remembered
+    shape: ShapeType = "mask"
+
+    @property
+    def points(self) -> list[float] | None:
+        return write_points(self.shape, self.mask)
 
 
 class ToyTracker:
@@ -67,7 +82,10 @@ class ToyTracker:
 
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
         self.at_once = max(self.at_once, len(contexts))
-        return [self._output(features, context.index, _context_bytes(context)) for context in contexts]
+        return [
+            self._output(features, context.index, _context_bytes(context), context.shape)
+            for context in contexts
+        ]
 
     def dump_memory(self, memory: Memory) -> bytes:
         assert isinstance(memory, ToyMemory)
@@ -78,7 +96,7 @@ class ToyTracker:
             raise DamagedRecord("Not a toy's memory.")
         return ToyMemory(data)
 
-    def _output(self, features: Features, index: int, read: bytes) -> ToyOutput:
+    def _output(self, features: Features, index: int, read: bytes, shape: ShapeType = "mask") -> ToyOutput:
         assert isinstance(features, ToyFeatures)
         self.steps += 1
         digest = hashlib.sha256(features.digest + read).digest()
@@ -89,7 +107,7 @@ class ToyTracker:
             mask[top : top + 3 + digest[3] % 5, left : left + 3 + digest[4] % 5] = True
         pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / np.float32(7)
         memory = ToyMemory(hashlib.sha256(b"memory" + digest).digest())
-        return ToyOutput(mask, Remembered(index, pointer, float(digest[0]), memory))
+        return ToyOutput(mask, Remembered(index, pointer, float(digest[0]), memory), shape)
 
 
 def _prompt_bytes(prompt: Prompt) -> bytes:

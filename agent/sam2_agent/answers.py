@@ -14,11 +14,10 @@ from sam2_agent.core.ports import Clock, Compute, Events, Records
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serverless import Serverless
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.shown import Shown
 from sam2_agent.core.stepping import Stepping
 from sam2_agent.core.survivors import Survivors
-from sam2_agent.core.tracking import Tracker
+from sam2_agent.core.tracking import ShapeType, Tracker
 from sam2_agent.core.tracks import Tracks
 
 

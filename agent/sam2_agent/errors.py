@@ -113,3 +113,9 @@ class DeviceLost(GaveUp):
     """The accelerator failed under us."""
 
     reason = "DeviceLost"
+
+
+class ModelEnded(DeviceLost):
+    """The process that had the model and the accelerator has ended."""
+
+    reason = "ModelEnded"

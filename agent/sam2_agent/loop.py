@@ -21,11 +21,11 @@ from sam2_agent.core.patience import Patience
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.second_chance import SecondChance
 from sam2_agent.core.serving import Serving
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
 from sam2_agent.core.stepping import Stepping
 from sam2_agent.core.survivors import Survivors
+from sam2_agent.core.tracking import ShapeType
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.core.watched import Watched
@@ -46,6 +46,7 @@ class Agent:
         self._patience = patience
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
+        self._failures: asyncio.Queue[GaveUp] = asyncio.Queue()
         self._troubles = Troubles(status, world.events)
         spare = SpareTime()
         self._behind = WriteBehind(world.store, world.tracker, world.apart, world.events)
@@ -96,6 +97,10 @@ class Agent:
         self._stopping.set()
         self._intake.stop()
 
+    def fail(self, failure: GaveUp) -> None:
+        """Let `run` raise what ends the agent."""
+        self._failures.put_nowait(failure)
+
     async def run(self) -> None:
         """Serve until stopped; raises an exception group with a `GaveUp` where the agent cannot go on."""
         self._status.phase = "WaitingForLease"
@@ -118,7 +123,13 @@ class Agent:
 
     async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group:
-            parts = (self._keeper.run(), self._watch(), self._behind.run(), self._answering.watch())
+            parts = (
+                self._keeper.run(),
+                self._watch(),
+                self._behind.run(),
+                self._answering.watch(),
+                self._failed(),
+            )
             beside = [group.create_task(part) for part in parts]
             worker = group.create_task(self._intake.run())
             await self._stopping.wait()
@@ -138,6 +149,9 @@ class Agent:
         await asyncio.wait({flushed, *limits}, return_when=asyncio.FIRST_COMPLETED)
         for task in (worker, flushed, *limits):
             task.cancel()
+
+    async def _failed(self) -> None:
+        raise await self._failures.get()
 
     def _look_into_inbox(self, recorded: int | None) -> None:
         self._intake.look_into_inbox(recorded)

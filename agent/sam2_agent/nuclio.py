@@ -29,9 +29,8 @@ from sam2_agent.answers import serverless
 from sam2_agent.core import calls
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.serverless import Serverless
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.starvation import Starvation
-from sam2_agent.core.tracking import Tracker
+from sam2_agent.core.tracking import ShapeType, Tracker
 from sam2_agent.errors import InvalidSettings, RequestRefused, Unavailable
 from sam2_agent.settings import Settings
 

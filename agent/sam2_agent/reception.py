@@ -12,8 +12,8 @@ from sam2_agent.answers import serverless
 from sam2_agent.core.door import Door
 from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.status import Status
+from sam2_agent.core.tracking import ShapeType
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.errors import GaveUp
 from sam2_agent.world import World

@@ -15,6 +15,7 @@ import torch
 from benchmarks import stock_function
 from benchmarks.speed.models import Model
 from benchmarks.speed.spans import Span, read_spans
+from benchmarks.speed.traced_model import model_spans
 from tests.cvat_standin.client import CVAT
 from tests.cvat_standin.waiting import wait_for
 from tests.integration.agent.agent_process import AgentProcess
@@ -59,7 +60,7 @@ class TracedAgent(Agent):
         """All that was written, once a request is completed that was asked for at that moment or later."""
 
         def written() -> list[Span] | None:
-            spans = read_spans(self._spans) if self._spans.exists() else []
+            spans = read_spans(self._spans, model_spans(self._spans))
             done = any(span.name == "complete" and span.begin >= until for span in spans)
             return spans if done else None
 

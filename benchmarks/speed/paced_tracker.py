@@ -12,6 +12,8 @@ from tests.sized_tracker import Output, Sized, SizedTracker
 class PacedTracker(SizedTracker):
     """Waits `frame` seconds for each frame to encode and `each` for each object, as for a device."""
 
+    side = 1024
+
     def __init__(self, frame: float, each: float) -> None:
         super().__init__()
         self._frame = frame

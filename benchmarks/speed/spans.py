@@ -55,10 +55,11 @@ class Served:
                 yield max(span.begin, self.acquire.end), min(span.end, self.complete.begin)
 
 
-def read_spans(file: Path) -> list[Span]:
-    """All spans of a file, by their beginning."""
-    with file.open() as lines:
-        return sorted((Span.model_validate_json(line) for line in lines), key=lambda span: span.begin)
+def read_spans(*files: Path) -> list[Span]:
+    """All spans of the files that are there, by their beginning."""
+    lines = [line for file in files if file.exists() for line in file.read_text().splitlines(keepends=True)]
+    whole = (line for line in lines if line.endswith("\n"))  # the last one may be half written
+    return sorted((Span.model_validate_json(line) for line in whole), key=lambda span: span.begin)
 
 
 def served(spans: Sequence[Span], began: float, ended: float) -> Served:

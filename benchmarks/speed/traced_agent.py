@@ -1,8 +1,8 @@
-"""`python -m sam2_agent`, whose calls are written down.
+"""`python -m sam2_agent`, whose calls are written down; those of its model, too (`traced_model`).
 
 Settings are the agent's own, and:
 
-BENCHMARK_SPANS      the file that spans are written to
+BENCHMARK_SPANS      the file that spans are written to; the model's are in another beside it
 BENCHMARK_FORWARD    1: the network's forward passes, too, for which a GPU is waited for
 BENCHMARK_PACED      seconds a frame and seconds an object, "0.03 0.003": there is no model, only its time and
                      records as large as a published model's
@@ -12,39 +12,26 @@ from __future__ import annotations
 
 import os
 import runpy
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
-import torch
-
-from benchmarks.speed.paced_tracker import PacedTracker
-from benchmarks.speed.tracing import FORWARD, PACED, POINTS, Tracer
-from sam2_agent.adapters import model_loading
-from sam2_agent.core.tracking import Tracker
+from benchmarks.speed.tracing import POINTS, Tracer
+from sam2_agent.adapters import model_process
 
 
 def main() -> None:
     """Wrap, then run the agent, which never returns."""
-    tracer = Tracer(Path(os.environ["BENCHMARK_SPANS"]))
+    tracer = Tracer(Path(os.environ["BENCHMARK_SPANS"]), at="complete")
     for point in POINTS:
         tracer.watch(point)
-    if os.environ.get("BENCHMARK_FORWARD"):
-        for point in FORWARD:
-            tracer.watch(point, _synchronizer())
-    if paced := os.environ.get("BENCHMARK_PACED"):
-        for point in PACED:
-            tracer.watch(point)
-        frame, each = map(float, paced.split())
-        model_loading.load_model = lambda chosen: _paced(frame, each)  # noqa: ARG005
+    model_process.launch = _launch
     runpy.run_module("sam2_agent", run_name="__main__", alter_sys=True)
 
 
-def _paced(frame: float, each: float) -> Tracker:
-    return PacedTracker(frame, each)
-
-
-def _synchronizer() -> Callable[[], object]:
-    return torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+def _launch(lines: tuple[int, int]) -> model_process.Process:
+    command = [sys.executable, "-m", "benchmarks.speed.traced_model", *map(str, lines)]
+    return subprocess.Popen(command, pass_fds=lines, start_new_session=True)
 
 
 if __name__ == "__main__":

@@ -52,20 +52,17 @@ POINTS = (
     Point(_ADAPTERS + "redis_store", "RedisStore.read", "read"),
     Point(_ADAPTERS + "redis_store", "RedisStore.publish", "publish"),
     Point(_ADAPTERS + "redis_store", "RedisStore.remember", "remember"),
-    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.encode", "encode"),
-    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.prompt", "prompt"),
-    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.step", "step"),
-    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.dump_memory", "dump memory"),
-    Point(_ADAPTERS + "sam2_tracker", "Sam2Tracker.resize", "resize"),
-    Point("sam2_agent.core.stepping", "write_points", "run lengths"),
+    Point(_ADAPTERS + "model_tracker", "ModelTracker.encode", "encode"),
+    Point(_ADAPTERS + "model_tracker", "ModelTracker.prompt", "prompt"),
+    Point(_ADAPTERS + "model_tracker", "ModelTracker.step", "step"),
+    Point(_ADAPTERS + "model_tracker", "ModelTracker.dump_memory", "dump memory"),
+    Point(_ADAPTERS + "model_tracker", "ModelTracker.resize", "resize"),
     Point("sam2_agent.core.stepping", "dump_answer", "seal"),
 )
+"""In the agent's process."""
 
-PACED = tuple(
-    Point("benchmarks.speed.paced_tracker", f"PacedTracker.{name}", name)
-    for name in ("encode", "prompt", "step")
-)
-"""The same of the tracker that takes a GPU's time."""
+MODEL_POINTS = (Point(_ADAPTERS + "sam2_tracker", "write_points", "run lengths"),)
+"""In the model's process."""
 
 FORWARD = (
     Point("sam2.sam2_video_predictor", "SAM2VideoPredictor.forward_image", "forward"),
@@ -75,10 +72,11 @@ FORWARD = (
 
 
 class Tracer:
-    """Wraps functions and writes their calls to a file, whenever a request has ended."""
+    """Wraps functions and writes their calls to a file, after every one that is called `at`."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, at: str) -> None:
         self._file = file
+        self._at = at
         self._lines: list[str] = []
 
     def watch(self, point: Point, synchronize: Callable[[], object] | None = None) -> None:
@@ -116,7 +114,7 @@ class Tracer:
     def _note(self, name: str, begin: float, end: float, request: str | None) -> None:
         span: Mapping[str, Any] = {"name": name, "begin": begin, "end": end, "request": request}
         self._lines.append(json.dumps(span))
-        if name == "complete":
+        if name == self._at:
             lines, self._lines = self._lines, []
             with self._file.open("a") as file:
                 file.write("\n".join(lines) + "\n")

@@ -15,8 +15,9 @@ import pytest
 import torch
 from sam2.build_sam import build_sam2_video_predictor
 
+from sam2_agent.adapters.resizing import resize
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
-from sam2_agent.adapters.sam2_frames import normalize, resize
+from sam2_agent.adapters.sam2_frames import normalize
 from sam2_agent.adapters.sam2_tracker import Sam2Tracker
 from sam2_agent.core.tracking import Prompt
 from tests.fidelity.clips import Clip, crowd, write_clip, write_footage

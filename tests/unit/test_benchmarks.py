@@ -29,7 +29,7 @@ from benchmarks.speed.report import Column, Goal, Table
 from benchmarks.speed.spans import Span, covered, served
 from benchmarks.speed.tables.breakdown import partition
 from benchmarks.speed.tables.requests import Call, critical
-from benchmarks.speed.tracing import FORWARD, POINTS, Point, Tracer
+from benchmarks.speed.tracing import FORWARD, MODEL_POINTS, POINTS, Point, Tracer
 
 CPU = torch.device("cpu")
 DELAY = 0.05
@@ -164,7 +164,7 @@ def test_a_results_file_says_where_when_and_what_was_promised(tmp_path: Path) ->
     assert "MISSED  over: 1.2, goal at most 1.05" in table.text()
 
 
-@pytest.mark.parametrize("point", [*POINTS, *FORWARD], ids=lambda point: point.path)
+@pytest.mark.parametrize("point", [*POINTS, *MODEL_POINTS, *FORWARD], ids=lambda point: point.path)
 def test_what_is_watched_is_there(point: Point) -> None:
     assert callable(point.resolve()[2])
 
@@ -178,7 +178,7 @@ def test_a_point_that_is_gone_is_told() -> None:
 
 async def test_calls_are_written_down_when_a_request_is_completed(tmp_path: Path) -> None:
     file = tmp_path / "spans"
-    tracer = Tracer(file)
+    tracer = Tracer(file, at="complete")
     before = Queue.acquire, Queue.complete
     try:
         for name in ("acquire", "complete"):

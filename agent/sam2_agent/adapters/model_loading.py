@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from sam2_agent.core.tracking import Tracker
 from sam2_agent.settings import Settings
 
+if TYPE_CHECKING:
+    from sam2_agent.adapters.sam2_tracker import Sam2Tracker
 
-def load_model(chosen: Settings) -> Tracker:
-    """Load the model; importing torch takes seconds, so it happens here, while health is answered."""
+
+def load_model(chosen: Settings) -> Sam2Tracker:
+    """Load the model; importing torch takes seconds, so it happens here and not before."""
     # Idle threads of PyTorch spin by default; where cores are shared that slows a CPU down a hundredfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from sam2_agent.adapters.sam2_build import VolumeModel, build  # noqa: PLC0415

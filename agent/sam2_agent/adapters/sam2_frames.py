@@ -1,14 +1,11 @@
-"""From a picture to what SAM2's image encoder takes, bit for bit as `sam2.utils.misc.load_video_frames`."""
+"""From a resized picture to what the image encoder takes, bit for bit as `sam2.utils.misc` makes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from sam2_agent.core.tracking import Resized
 
@@ -27,14 +24,6 @@ class EncodedFrame:
     size: tuple[int, int]
     image: torch.Tensor
     backbone: dict[str, Any]
-
-
-def resize(image: NDArray[np.uint8], side: int) -> Resized:
-    """Resize an RGB picture (height, width, 3) to a square, with Pillow (bicubic) as SAM2 does."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"not an RGB image: {image.dtype} {image.shape}")
-    height, width = image.shape[:2]
-    return Resized((width, height), np.array(Image.fromarray(image).resize((side, side))))
 
 
 def normalize(image: Resized, device: torch.device) -> torch.Tensor:

@@ -19,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from sam2_agent.adapters import sam2_memory
+from sam2_agent.adapters.resizing import resize
 from sam2_agent.adapters.sam2_build import BuiltModel
 from sam2_agent.adapters.sam2_device import Precision, failures_translated, inference
-from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize, resize
+from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize
 from sam2_agent.adapters.sam2_memory import SpatialMemory
+from sam2_agent.core.shapes import write_points
 from sam2_agent.core.tracking import (
     MEMORY_FRAMES,
     POINTER_FRAMES,
@@ -33,6 +35,7 @@ from sam2_agent.core.tracking import (
     Prompt,
     Remembered,
     Resized,
+    ShapeType,
 )
 from sam2_agent.errors import DeviceOutOfMemory
 
@@ -45,11 +48,21 @@ GPU_BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam2Output:
-    """One object on one frame; `low_resolution` are the logits as SAM2 decodes them, float32 (1, 1, s, s)."""
+    """One object on one frame.
+
+    `mask` is bool of shape (height, width) of the frame, empty where the object is not visible;
+    `low_resolution` are the logits as SAM2 decodes them, float32 (1, 1, s, s).
+    """
 
     mask: NDArray[np.bool_]
+    shape: ShapeType
     remembered: Remembered
     low_resolution: torch.Tensor
+
+    @property
+    def points(self) -> list[float] | None:
+        """Where the object is, as CVAT takes it for the shape; None where it is not visible."""
+        return write_points(self.shape, self.mask)
 
 
 class Sam2Tracker:
@@ -81,9 +94,15 @@ class Sam2Tracker:
         """How many objects `step` tracks at once."""
         return self._batch_size
 
+    @property
+    def side(self) -> int:
+        """Rows and columns of the frames that the model reads."""
+        side: int = self._predictor.image_size
+        return side
+
     def resize(self, image: NDArray[np.uint8]) -> Resized:
         """Bring an RGB image of shape (height, width, 3) to the model's size; any thread may call this."""
-        return resize(image, self._predictor.image_size)
+        return resize(image, self.side)
 
     def encode(self, image: Resized) -> EncodedFrame:
         """Run the image encoder once."""
@@ -140,7 +159,7 @@ class Sam2Tracker:
                 self._predictor.add_new_mask(state, 0, 0, prompt.mask)
             self._predictor.propagate_in_video_preflight(state)
             result = state["output_dict_per_obj"][0]["cond_frame_outputs"][0]
-            return self._outputs(frame, 0, result)[0]
+            return self._outputs(frame, 0, result, ["mask"])[0]
 
     def _step(self, contexts: list[Context], frame: EncodedFrame) -> list[Sam2Output]:
         """Track one batch; where the device's memory is too small for it, its halves one after the other."""
@@ -170,7 +189,7 @@ class Sam2Tracker:
                 reverse=False,
                 run_mem_encoder=True,
             )
-            return self._outputs(frame, index, result)
+            return self._outputs(frame, index, result, [context.shape for context in contexts])
 
     def _records(self, contexts: list[Context]) -> dict[str, dict[int, dict[str, Any]]]:
         """The contexts' records, of equal frames in all of them, as SAM2 keeps its own."""
@@ -213,7 +232,9 @@ class Sam2Tracker:
             "frames_tracked_per_obj": {},
         }
 
-    def _outputs(self, frame: EncodedFrame, index: int, result: dict[str, Any]) -> list[Sam2Output]:
+    def _outputs(
+        self, frame: EncodedFrame, index: int, result: dict[str, Any], shapes: Sequence[ShapeType]
+    ) -> list[Sam2Output]:
         """SAM2's result for a batch as one output for each object, copied to the host."""
         low_resolution = result["pred_masks"]
         masks = (self._resize(low_resolution, frame.size) > 0).cpu().numpy()[:, 0]
@@ -222,6 +243,7 @@ class Sam2Tracker:
         return [
             Sam2Output(
                 mask=masks[place],
+                shape=shape,
                 remembered=Remembered(
                     index=index,
                     pointer=pointers[place],
@@ -230,7 +252,7 @@ class Sam2Tracker:
                 ),
                 low_resolution=low_resolution[place : place + 1],
             )
-            for place in range(len(scores))
+            for place, shape in enumerate(shapes)
         ]
 
     def _resize(self, low_resolution: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -24,8 +24,9 @@ from sam2_agent.core.foresight import Foresight
 from sam2_agent.core.ports import Compute, Events, Frames, Key, Publication, Store
 from sam2_agent.core.records import seal, unseal
 from sam2_agent.core.requests import InitTracking, Shape, Track, parse, weight
-from sam2_agent.core.shapes import ShapeType, read_prompt
+from sam2_agent.core.shapes import read_prompt
 from sam2_agent.core.state import WINDOW, State, Steps
+from sam2_agent.core.tracking import ShapeType
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused
 
@@ -66,9 +67,15 @@ class Answering:
         self._shape_types = shape_types
 
     async def answer(
-        self, ar_id: str, parameters: Mapping[str, JsonValue], token: str
+        self,
+        ar_id: str,
+        parameters: Mapping[str, JsonValue],
+        token: str,
+        computed: Callable[[], None] = lambda: None,
     ) -> dict[str, JsonValue]:
         """Return what CVAT is told, published already; `token` is that of the lease.
+
+        `computed` is called when the model is no longer needed, which may be earlier.
 
         Raises `RequestRefused` where no agent could answer, `Unavailable` or `LeaseLost` where this one
         cannot now.
@@ -77,8 +84,8 @@ class Answering:
         request = await self._read(lambda: parse(parameters), light=light)
         self._footage.fetch_soon(request.task, request.frame)
         if isinstance(request, InitTracking):
-            return await self._init(ar_id, request, token)
-        return await self._track(request, token, light=light)
+            return await self._init(ar_id, request, token, computed)
+        return await self._track(request, token, computed, light=light)
 
     async def watch(self) -> None:
         """Raise `DeviceLost` when working ahead finds that the agent cannot go on."""
@@ -92,7 +99,9 @@ class Answering:
         """Call a function: here where that is quick, else apart from the event loop."""
         return function() if light else await self._apart(function)
 
-    async def _init(self, ar_id: str, request: InitTracking, token: str) -> dict[str, JsonValue]:
+    async def _init(
+        self, ar_id: str, request: InitTracking, token: str, computed: Callable[[], None]
+    ) -> dict[str, JsonValue]:
         # By what is asked for as well: were ids used again, a request would get the tracks of another.
         name = f"{ar_id}:{await self._apart(request.digest)}"
         key = Key("init", name)
@@ -104,7 +113,7 @@ class Answering:
             while begun is None:
                 [stored] = await self._store.publish(token, [Publication(key, data, stored or b"")])
                 begun = fresh if stored == data else await self._apart(self._stored_states, name, stored)
-        await self._tracks.reach(await self._apart(self._steps, begun), token)
+        await self._tracks.reach(await self._apart(self._steps, begun), token, computed)
         self._foresight.expect(begun)
         return {"states": [each.canonical() for each in begun]}
 
@@ -124,7 +133,9 @@ class Answering:
             ]
         )
 
-    async def _track(self, request: Track, token: str, *, light: bool) -> dict[str, JsonValue]:
+    async def _track(
+        self, request: Track, token: str, computed: Callable[[], None], *, light: bool
+    ) -> dict[str, JsonValue]:
         states = await self._read(lambda: [state.parse(text) for text in request.states], light=light)
         if any(each.task != request.task for each in states):
             raise RequestRefused(
@@ -138,7 +149,7 @@ class Answering:
             )
         extended = [each.extended(request.frame) for each in states]
         steps = await self._read(lambda: self._steps(extended), light=light)
-        answers = await self._tracks.reach(steps, token)
+        answers = await self._tracks.reach(steps, token, computed)
         self._foresight.expect(extended)
         return {
             "states": [each.canonical() for each in extended],

@@ -22,9 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam2_agent.core.masks import MAX_SIDE
 from sam2_agent.core.records import seal, unseal
-from sam2_agent.core.shapes import ShapeType
 from sam2_agent.core.state import WINDOW
-from sam2_agent.core.tracking import POINTER_FRAMES, Prompt
+from sam2_agent.core.tracking import POINTER_FRAMES, Prompt, ShapeType
 from sam2_agent.errors import DamagedRecord, RequestRefused, TrackLost
 
 PREFIX = "s2ts1."

@@ -1,21 +1,23 @@
 """Working ahead: while an annotator's browser is busy, the frame that it will most likely ask for next.
 
-    answer N ──► fetch N+1, N+2 ──► encode N+1 ──► step N+1 of every object     (in memory, in spare time)
-    request N+1 ──────────────────────────────────────────────────────────────► publish, complete
+    answer N ──► encode N+1 ──► step N+1 of every object ──► encode N+2         (in memory, in spare time)
+    request N+1 ───────────────────────────────────────────► publish, complete
 
 CVAT's page tracks frame by frame in one direction, so the guess is the frame beside the one just answered.  A
 wrong guess costs what it computed and nothing else: what was foreseen is published only when it is asked for.
-It builds on what was published, hence one step and no more; frames are fetched one further.
+It builds on what was published, hence one step and no more.  The frame after that is fetched and encoded: an
+annotator who asks without a pause finds the model at work on it while the answer before it is on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sam2_agent.core.footage import Footage
+from sam2_agent.core.footage import Footage, Picture
 from sam2_agent.core.ports import Frames
 from sam2_agent.core.progress import Progress
 from sam2_agent.core.spare_time import SpareTime
@@ -30,12 +32,21 @@ GUESSES = 16
 """So many requests are foreseen at once, about one for each annotator; beyond that the oldest is given up."""
 
 
+LATEST = 8
+FEW = 3
+"""With so few sessions among the latest guesses, a second encoded frame of each has room beside the first."""
+
+
 @dataclass(eq=False, slots=True)
 class _Guess:
-    """A request that may come; `tracks` are the nonces of what it is about."""
+    """A request that may come; `tracks` are the nonces of what it is about.
+
+    `wanted` until it has come, or never will; `leads_on` until the next one of these tracks is guessed.
+    """
 
     tracks: frozenset[str]
     wanted: bool = True
+    leads_on: bool = True
 
 
 class Foresight:
@@ -58,6 +69,7 @@ class Foresight:
         self._spare = spare
         self._fingerprint = fingerprint
         self._guesses: dict[asyncio.Task[None], _Guess] = {}
+        self._latest: deque[frozenset[str]] = deque(maxlen=LATEST)
         self._lost: asyncio.Queue[DeviceLost] = asyncio.Queue()
 
     def expect(self, states: Sequence[State]) -> None:
@@ -69,8 +81,11 @@ class Foresight:
         self._footage.fetch_soon(task, following)  # of a session's first frames only: later ones are here
         wanted = [guess for guess in self._guesses.values() if guess.wanted]
         for oldest in wanted[: max(0, len(wanted) + 1 - GUESSES)]:
-            oldest.wanted = False
+            oldest.wanted = oldest.leads_on = False
         guess = _Guess(frozenset(state.nonce for state in states))
+        self._latest.append(guess.tracks)
+        for earlier in self._guesses.values():
+            earlier.leads_on = earlier.leads_on and earlier.tracks.isdisjoint(guess.tracks)
         work = asyncio.ensure_future(self._foresee(guess, states, following))
         self._guesses[work] = guess
         work.add_done_callback(self._end)
@@ -92,21 +107,30 @@ class Foresight:
 
     async def _foresee(self, guess: _Guess, states: Sequence[State], frame: int) -> None:
         try:
-            await self._spare.soon()
             task = states[0].task
+            await self._encode((task, frame), lambda: guess.wanted)
+            # Only now, so that it takes nothing from those who send the answer and ask for the next.
             if (later := self._frames.beside(task, frame, states[0].way)) is not None:
                 self._footage.fetch_soon(task, later)
-            await self._footage.fetched((task, frame))
             tracks = [Progress(Steps(state.extended(frame), self._fingerprint)) for state in states]
             ready = [track for track in tracks if self._survivors.lacks_only_newest(track)]
             for track in ready:
                 track.todo = [track.steps.last]
             if ready:
                 await self._stepping.foresee(ready, self._spare, lambda: guess.wanted)
+            if later is not None and len(set(self._latest)) <= FEW:
+                await self._encode((task, later), lambda: guess.leads_on)
         except DeviceLost as lost:
             self._lost.put_nowait(lost)
         except AgentError as why:
             log.debug("A request is not foreseen: %s", why)
+
+    async def _encode(self, picture: Picture, wanted: Callable[[], bool]) -> None:
+        """Encode a frame in spare time, if it is wanted by then."""
+        await self._footage.fetched(picture)
+        async with self._spare.turn():
+            if wanted():
+                await self._footage.encoded(picture)
 
     def _end(self, work: asyncio.Task[None]) -> None:
         del self._guesses[work]

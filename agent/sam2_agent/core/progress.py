@@ -10,8 +10,7 @@ from sam2_agent.core.ports import Kind
 from sam2_agent.core.recent import Pointer
 from sam2_agent.core.records import Answer
 from sam2_agent.core.restore import memories_read, pointers_read
-from sam2_agent.core.shapes import ShapeType
-from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered
+from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered, ShapeType
 
 P = TypeVar("P", bound=Hashable)
 P_co = TypeVar("P_co", bound=Hashable, covariant=True)
@@ -93,7 +92,7 @@ class Progress(Generic[P]):
         index = self.todo[0]
         with_memory = memories_read(index)
         recent = (self._remembered(i, with_memory=i in with_memory) for i in pointers_read(index))
-        return Context(index, self.steps.window, self._remembered(0), tuple(recent))
+        return Context(index, self.steps.window, self._remembered(0), tuple(recent), self.steps.shape)
 
     def _remembered(self, index: int, *, with_memory: bool = True) -> Remembered:
         pointer = self.pointers[index]

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from sam2_agent.core.shapes import ShapeType
+from sam2_agent.core.tracking import ShapeType
 from sam2_agent.errors import DamagedRecord
 
 _MAGIC = b"s2tr"

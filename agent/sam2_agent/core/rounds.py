@@ -6,7 +6,7 @@ afterwards is the answer, also where it is another's.  When memories are written
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic
 
 from sam2_agent.core.behind import Aftermath, Keeping
@@ -41,9 +41,12 @@ class Rounds(Generic[P]):
         self._keeping = keeping
         self._recent = recent
 
-    async def advance(self, tracks: Sequence[Progress[P]], token: str) -> None:
+    async def advance(
+        self, tracks: Sequence[Progress[P]], token: str, on_computed: Callable[[], None]
+    ) -> None:
         """Compute the next step of each of these tracks, which all read the same frame, and publish it."""
         computed = await self._stepping.computed(tracks)
+        on_computed()
         aftermath = _aftermath(tracks, [each.memory for each in computed])
         await self._keeping.before(aftermath, token)
         answers = await self._publish(tracks, [each.record for each in computed], token)

@@ -19,8 +19,9 @@ from sam2_agent.core.chain import Chain, Link
 from sam2_agent.core.ports import Compute, Events, Key, Records
 from sam2_agent.core.recent import Recent
 from sam2_agent.core.records import Answer, load_answer
-from sam2_agent.core.shapes import ShapeType, read_prompt
+from sam2_agent.core.shapes import read_prompt
 from sam2_agent.core.shown import Shown
+from sam2_agent.core.tracking import ShapeType
 from sam2_agent.core.tracks import Tracks
 from sam2_agent.errors import DamagedRecord, RequestRefused, TrackLost
 

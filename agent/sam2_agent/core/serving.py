@@ -2,7 +2,7 @@
 
     record         it is noted in Redis; from there on a successor finishes it if this agent dies
     answer         beside that: what stands is taken, what is missing is computed and published (`answering`);
-                   nobody works ahead until it is on its way (`spare_time`)
+                   nobody works ahead until the model has done its part (`spare_time`)
     lease held?    if not, the request is left where it is recorded, for whoever holds the lease
     complete       or fail, with a sentence for the annotator
     forget         the record is dropped, once CVAT took the answer or said that it is no longer ours
@@ -27,7 +27,7 @@ from sam2_agent.core.keeper import LeaseKeeper
 from sam2_agent.core.patience import Patience
 from sam2_agent.core.ports import Clock, Events, Queue, Store
 from sam2_agent.core.requests import Recorded, describe
-from sam2_agent.core.spare_time import SpareTime, head_start
+from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
 from sam2_agent.core.troubles import Troubles
 from sam2_agent.core.turns import Begun, Turns
@@ -143,12 +143,11 @@ class Serving:
                 if leaving:
                     await self._record(begun)
                     return "left"
-                with self._spare.busy():
-                    if outcome is None:
-                        outcome, tell = await self._record_and_decide(begun)
-                    self._keeper.token()
-                    telling = await head_start(tell())
-                await telling
+                if outcome is None:
+                    with self._spare.busy() as computed:
+                        outcome, tell = await self._record_and_decide(begun, computed)
+                self._keeper.token()
+                await tell()
                 break
             except LeaseLost as lost:
                 log.warning(
@@ -179,10 +178,10 @@ class Serving:
             await self._store.record(begun.request.assignment.ar_id, begun.request.dump())
             begun.is_recorded = True
 
-    async def _record_and_decide(self, begun: Begun) -> tuple[str, Tell]:
+    async def _record_and_decide(self, begun: Begun, computed: Callable[[], None]) -> tuple[str, Tell]:
         """Do both at once; the record is sent first, and is there before anybody is told."""
         recording = asyncio.ensure_future(self._record(begun))
-        deciding = asyncio.ensure_future(self._decide(begun))
+        deciding = asyncio.ensure_future(self._decide(begun, computed))
         deciding.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await recording
@@ -231,8 +230,8 @@ class Serving:
             return False
         return True
 
-    async def _decide(self, begun: Begun) -> tuple[str, Tell]:
-        """Return how the request ends, and what tells CVAT so."""
+    async def _decide(self, begun: Begun, computed: Callable[[], None]) -> tuple[str, Tell]:
+        """Return how the request ends, and what tells CVAT so; call `computed` when the model has."""
         request = begun.request
         ar_id, parameters = request.assignment.ar_id, request.assignment.ar_params
         begun.token = token = self._keeper.token()
@@ -242,7 +241,7 @@ class Serving:
             )
             return "failed", self._failure(ar_id, sentence)
         try:
-            answer: dict[str, JsonValue] = await self._answering.answer(ar_id, parameters, token)
+            answer: dict[str, JsonValue] = await self._answering.answer(ar_id, parameters, token, computed)
         except RequestRefused as refusal:
             log.info("A request was refused", extra={"request": ar_id, "why": str(refusal)})
             return "refused", self._failure(ar_id, str(refusal))

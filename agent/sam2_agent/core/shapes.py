@@ -6,17 +6,14 @@ What comes in is untrusted: every error is a sentence for the annotator.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2_agent.core.masks import decode_mask, encode_mask, finite_numbers, require_size, tight_box
 from sam2_agent.core.polygons import outline, rasterize
-from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt
+from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt, ShapeType
 from sam2_agent.errors import InvalidShape
-
-ShapeType: TypeAlias = Literal["mask", "polygon", "rectangle"]
 
 
 def read_prompt(shape_type: str, points: Sequence[float], rotation: float, size: tuple[int, int]) -> Prompt:

@@ -27,8 +27,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam2_agent.core.masks import MAX_PIXELS, MAX_SIDE, decode_mask, encode_mask
-from sam2_agent.core.shapes import ShapeType
-from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt
+from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt, ShapeType
 from sam2_agent.errors import InvalidShape, RequestRefused
 
 PREFIX = "s2t1."

@@ -18,7 +18,6 @@ from sam2_agent.core.ports import Compute, Events
 from sam2_agent.core.progress import P, Pictures, Progress
 from sam2_agent.core.recent import Computed, Recent
 from sam2_agent.core.records import Answer, AnswerShape, dump_answer
-from sam2_agent.core.shapes import write_points
 from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.tracking import Features, Output, Tracker
 from sam2_agent.errors import RequestRefused
@@ -124,10 +123,9 @@ class Stepping(Generic[P]):
         remembered = output.remembered
         if remembered.memory is None:
             raise ValueError("a tracker's output has no memory")
-        shape_type = track.steps.shape
         # CVAT has the prompt's shape itself.
-        points = write_points(shape_type, output.mask) if track.todo[0] else None
-        shape = None if points is None else AnswerShape(type=shape_type, points=points)
+        points = output.points if track.todo[0] else None
+        shape = None if points is None else AnswerShape(type=track.steps.shape, points=points)
         answer = Answer(shape, remembered.pointer, remembered.score)
         return Computed(dump_answer(answer, track.next_name, self._tracker.fingerprint), remembered.memory)
 

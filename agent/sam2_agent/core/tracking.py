@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ MEMORY_FRAMES = 6
 
 POINTER_FRAMES = 15
 """How many frames before the current one SAM2 reads object pointers of (`max_obj_ptrs_in_encoder` - 1)."""
+
+
+ShapeType: TypeAlias = Literal["mask", "polygon", "rectangle"]
+"""How CVAT is told where an object is."""
 
 
 class Memory(Protocol):
@@ -84,20 +88,25 @@ class Context:
     `index` is the position of the frame to track (>= 1).  `recent` holds the records of the frames before it,
     oldest first, without the prompt's own: at most `POINTER_FRAMES`, of which the last `MEMORY_FRAMES` carry
     memory.  `window` is min(16, frames in the video): SAM2 scales the pointers' positions in time by it.
+    `shape` is how the object is told.
     """
 
     index: int
     window: int
     prompt: Remembered
     recent: tuple[Remembered, ...]
+    shape: ShapeType = "mask"
 
 
 class Output(Protocol):
     """One object on one frame, found or not."""
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The object's mask, (height, width) of the frame; empty where the object is not visible."""
+    def points(self) -> list[float] | None:
+        """Where the object is, as CVAT takes it for the context's shape; None where it is not visible.
+
+        Of a prompt's output it means nothing.
+        """
 
     @property
     def remembered(self) -> Remembered:

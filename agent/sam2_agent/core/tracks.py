@@ -12,7 +12,7 @@ One request, for all its objects together:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic
 
@@ -56,8 +56,12 @@ class Tracks(Generic[P]):
             stepping=stepping, store=store, survivors=survivors, keeping=keeping, recent=recent
         )
 
-    async def reach(self, wanted: Sequence[Steps[P]], token: str) -> list[Answer]:
+    async def reach(
+        self, wanted: Sequence[Steps[P]], token: str, computed: Callable[[], None] = lambda: None
+    ) -> list[Answer]:
         """Return the answer of the newest step of each track; all newest steps read the same frame.
+
+        `computed` is called when the model has computed the last step, and before that is published.
 
         Raises `RequestRefused`, `Unavailable` or `LeaseLost`; what was published until then stands.
         """
@@ -79,7 +83,9 @@ class Tracks(Generic[P]):
             if any(len(track.todo) > 1 for track in late):
                 self._require_time(give_up_at)
             picture = min(late, key=lambda track: track.todo[0]).next_picture
-            await self._rounds.advance([track for track in late if track.next_picture == picture], token)
+            along = [track for track in late if track.next_picture == picture]
+            is_last = len(along) == len(late) and all(len(track.todo) == 1 for track in late)
+            await self._rounds.advance(along, token, computed if is_last else lambda: None)
         return [answer for steps in wanted if (answer := tracks[steps.name(steps.last)].newest)]
 
     async def _plan(self, tracks: Sequence[Progress[P]], give_up_at: float) -> None:

@@ -21,6 +21,22 @@ START_SECONDS = 90.0
 PREFIX = "s2t:{test}:"
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that run."""
+    return [
+        int(child)
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in file.read_text().split()
+    ]
+
+
+def _most_resident(pid: int) -> int:
+    """Bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [each for each in status.splitlines() if each.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
 class AgentProcess:
     """One agent; `settings` are its variables without the prefix SAM2_AGENT_.
 
@@ -85,6 +101,11 @@ class AgentProcess:
                 )
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._running().pid
+
     def exit_status(self) -> int | None:
         """The exit status; None while the process runs."""
         return self._running().poll()
@@ -135,10 +156,8 @@ class AgentProcess:
         )
 
     def memory(self) -> int:
-        """The most resident memory that the process ever had, in bytes."""
-        status = Path(f"/proc/{self._running().pid}/status").read_text()
-        (line,) = [each for each in status.splitlines() if each.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024
+        """The most resident memory that the process and its model's ever had, in bytes."""
+        return sum(_most_resident(each) for each in (self.pid, *children(self.pid)))
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log."""

@@ -15,10 +15,10 @@ from sam2_agent.adapters.metrics import Metrics
 from sam2_agent.adapters.redis_store import RedisStore
 from sam2_agent.core.behind import WriteBehind
 from sam2_agent.core.patience import Patience
-from sam2_agent.core.ports import Queue, Taken
+from sam2_agent.core.ports import Publication, Queue, Taken
 from sam2_agent.core.spare_time import SpareTime
 from sam2_agent.core.status import Status
-from sam2_agent.core.tracking import Context, Features
+from sam2_agent.core.tracking import Context, Features, Resized
 from sam2_agent.errors import CVATUnavailable, GaveUp
 from sam2_agent.loop import _answering
 from sam2_agent.world import QueueWorld
@@ -69,7 +69,13 @@ class OneByOne(ToyTracker):
         super().__init__()
         self.batch_size = 1
         self.worked_on: list[bytes] = []
+        self.encoded_frames: set[bytes] = set()
         self.fails: GaveUp | None = None
+
+    def encode(self, image: Resized) -> ToyFeatures:
+        features = super().encode(image)
+        self.encoded_frames.add(features.digest)
+        return features
 
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
         if self.fails:
@@ -134,8 +140,24 @@ class Bench:
 
     def computed_on(self, frame: int) -> int:
         """For how many objects the model computed on a frame, prompts left out."""
+        return self.tracker.worked_on.count(self.digest(frame))
+
+    def digest(self, frame: int) -> bytes:
+        """What the model knows a frame by."""
         toy = ToyTracker()
-        return self.tracker.worked_on.count(toy.encode(toy.resize(picture(1, frame))).digest)
+        return toy.encode(toy.resize(picture(1, frame))).digest
+
+    def hold_publications(self) -> asyncio.Event:
+        """Have answers published only when the event is set."""
+        held = asyncio.Event()
+        publish = self.store.publish
+
+        async def later(token: str, publications: Sequence[Publication]) -> list[bytes]:
+            await held.wait()
+            return await publish(token, publications)
+
+        self.store.publish = later  # type: ignore[method-assign]
+        return held
 
     async def idle(self) -> None:
         """Return when nothing moves any more."""
@@ -146,8 +168,8 @@ class Bench:
         self._answering.close()
 
     async def _answer(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        with self.spare.busy():
-            return await self._answering.answer(f"request {parameters}", parameters, self._token)
+        with self.spare.busy() as computed:
+            return await self._answering.answer(f"request {parameters}", parameters, self._token, computed)
 
     async def _compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         await self.let.acquire()

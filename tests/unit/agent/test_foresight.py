@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sam2_agent.core import spare_time
+from sam2_agent.core.foresight import FEW, LATEST
 from sam2_agent.errors import DeviceOutOfMemory
 from tests.unit.agent.foresight_bench import FRAMES, OBJECTS, Bench
 
@@ -112,44 +112,38 @@ async def test_somebody_elses_request_goes_first(bench: Bench) -> None:
     bench.let = asyncio.Semaphore(0)
     await bench.track(states, 1)  # foreseen, so that the model has all the time for frame 2
     await bench.idle()
+    before = len(bench.tracker.worked_on)
     asked = asyncio.ensure_future(bench.track(another, 30))
     while not asked.done():
         bench.let.release()
         await bench.idle()
-    assert (bench.computed_on(30), bench.computed_on(2)) == (8, 0)
+    assert bench.computed_on(30) == 8
+    assert set(bench.tracker.worked_on[before + 1 : before + 9]) == {bench.digest(30)}, "after one in hand"
 
 
-async def test_an_answer_is_sent_before_anything_else_is_done(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spare_time, "HEAD_START_SECONDS", 3600.0)
-    sent = asyncio.Event()
-
-    async def send() -> None:
-        await sent.wait()
-
-    async def serve() -> None:
-        with bench.spare.busy():
-            await bench.begin()
-            sending = await spare_time.head_start(send())
-        await sending
-
-    serving = asyncio.ensure_future(serve())
+async def test_the_model_goes_on_while_an_answer_is_published(bench: Bench) -> None:
+    another = await bench.begin(frame=10)
     await bench.idle()
-    assert (bench.film.fetched, bench.computed_on(1)) == ([0, 1], 0)
-    sent.set()
-    await serving
+    await bench.begin()
+    published = bench.hold_publications()
+    asked = asyncio.ensure_future(bench.track(another, 30))
     await bench.idle()
-    assert (bench.film.fetched, bench.computed_on(1)) == ([0, 1, 2], OBJECTS)
+    assert bench.computed_on(30) == bench.computed_on(1) == OBJECTS
+    assert not asked.done()
+    published.set()
+    await asked
 
 
-async def test_an_answer_that_takes_long_to_arrive_keeps_nobody_from_working(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(spare_time, "HEAD_START_SECONDS", 0.0)
-    sending = await spare_time.head_start(asyncio.sleep(3600.0))
-    assert not sending.done()
-    sending.cancel()
+async def test_the_frame_after_the_next_is_encoded_where_few_are_tracked(bench: Bench) -> None:
+    for begun in range(FEW + 1):
+        frame = 10 + 4 * begun
+        states = await bench.begin(frame)
+        await bench.idle()
+        assert (bench.digest(frame + 2) in bench.tracker.encoded_frames) == (begun < FEW)
+    for further in range(frame + 1, frame + LATEST):  # the others are not heard of any more
+        states = (await bench.track(states, further))["states"]
+        await bench.idle()
+    assert bench.digest(frame + LATEST + 1) in bench.tracker.encoded_frames
 
 
 async def test_a_frame_that_cvat_did_not_serve_then_is_fetched_when_it_is_asked_for(bench: Bench) -> None:

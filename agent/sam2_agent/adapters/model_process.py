@@ -1,0 +1,99 @@
+"""The process in which the model runs, as the agent sees it.
+
+SAM2 on a small model or a fast GPU is as much Python as it is arithmetic.  In a process of its own it has an
+interpreter of its own, which neither the event loop nor the threads that talk to CVAT take from it.
+
+It ends when the agent does, however that ends, for it hears its lines being closed; and it leaves nothing
+behind, for all that it keeps can be had again.  The other way round, an agent whose model has gone gives up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing import Pipe
+from typing import Protocol, TypeAlias
+
+from sam2_agent.adapters.model_calls import Line, Ready
+from sam2_agent.adapters.model_tracker import ModelTracker
+from sam2_agent.errors import ModelEnded
+
+_END_SECONDS = 10.0
+"""How long a process that closed its lines may take to end."""
+
+
+class Process(Protocol):
+    """What is asked of a process."""
+
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status, negative for a signal; raises `subprocess.TimeoutExpired`."""
+
+    def kill(self) -> None:
+        """Kill the process unless it has ended."""
+
+
+Launch: TypeAlias = Callable[[tuple[int, int]], Process]
+"""Starts `sam2_agent.model` with the descriptors of its ends of the lines."""
+
+
+def launch(lines: tuple[int, int]) -> Process:
+    """Start the process, in a session of its own: a terminal's signals are for the agent."""
+    command = [sys.executable, "-m", "sam2_agent.model", *map(str, lines)]
+    return subprocess.Popen(  # noqa: S603  (nothing in it is anybody's input)
+        command, pass_fds=lines, start_new_session=True, stdin=subprocess.DEVNULL
+    )
+
+
+class ModelProcess:
+    """Has begun to load the model that the environment's settings name."""
+
+    def __init__(self) -> None:
+        ours, model = Pipe()
+        ours_apart, apart = Pipe()
+        with model, apart:
+            self._process = launch((model.fileno(), apart.fileno()))
+        self._model = Line(ours, self._ended)
+        self._apart = Line(ours_apart, self._ended)
+
+    def load(self) -> ModelTracker:
+        """Return the model when it is loaded; raises the `GaveUp` that says why it cannot be."""
+        ready: Ready = self._model.heard()
+        return ModelTracker(ready, self._model, self._apart)
+
+    async def watch(self) -> None:
+        """Raise `ModelEnded` when the process ends."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        descriptor = os.pidfd_open(self._process.pid)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        raise self._ended()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def _ended(self) -> ModelEnded:
+        """Say how it ended."""
+        try:
+            status = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ModelEnded("The model's process hung up; the agent has to be started again.")
+        if status == -signal.SIGKILL:
+            return ModelEnded(
+                "The model's process was killed, as happens where a container has no memory left; "
+                "give the agent more memory (spec.agent.resources.limits.memory)."
+            )
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return ModelEnded(f"The model's process ended {how}; the agent has to be started again.")

@@ -1,0 +1,83 @@
+"""The model's process: `python -m sam2_agent.model MODEL APART`, with the agent's own settings.
+
+The arguments are descriptors of two lines that the agent holds the other ends of; `adapters/model_process.py`
+starts it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from sam2_agent import settings
+from sam2_agent.adapters import logs
+from sam2_agent.adapters.model_calls import Failed, Ready
+from sam2_agent.adapters.model_loading import load_model
+from sam2_agent.adapters.model_server import ModelServer
+from sam2_agent.core.tracking import Tracker
+from sam2_agent.errors import GaveUp
+from sam2_agent.settings import Settings
+
+log = logging.getLogger("sam2_agent")
+
+
+class Loaded(Tracker, Protocol):
+    """A tracker that says how large the frames are that it reads."""
+
+    @property
+    def side(self) -> int:
+        """Rows and columns."""
+
+
+def main(
+    model: Connection[Any, Any],
+    apart: Connection[Any, Any],
+    load: Callable[[Settings], Loaded] = load_model,
+) -> None:
+    """Load the model, say so, and answer until the agent is gone; never returns."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # the agent says when it is over
+    loaded: Future[ModelServer] = Future()
+    threading.Thread(target=_attend, args=(apart, loaded), daemon=True, name="apart").start()
+    try:
+        chosen = settings.load(os.environ)
+        logs.configure(chosen.log_format)
+        tracker = load(chosen)
+    except GaveUp as error:
+        model.send(Failed(error, traceback.format_exc()))
+    except Exception as error:
+        log.exception("Loading the model met a bug")
+        model.send(Failed(RuntimeError(f"{type(error).__name__}: {error}"), traceback.format_exc()))
+    else:
+        server = ModelServer(tracker)
+        loaded.set_result(server)
+        model.send(Ready(tracker.fingerprint, tracker.batch_size, tracker.side))
+        server.serve(model)
+    _end()
+
+
+def _attend(apart: Connection[Any, Any], loaded: Future[ModelServer]) -> None:
+    """Answer the second line; when it closes, end at once whatever the model is doing or loading."""
+    apart.poll(None)
+    if loaded.done():
+        loaded.result().serve(apart)
+    _end()
+
+
+def _end() -> None:
+    logging.shutdown()
+    # Not sys.exit: it would wait for threads that may still download a model.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _, model_line, apart_line = sys.argv
+    main(Connection(int(model_line)), Connection(int(apart_line)))

@@ -1,0 +1,43 @@
+"""`python -m sam2_agent.model`, whose calls are written down, or which is no model; see `traced_agent`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from benchmarks.speed.paced_tracker import PacedTracker
+from benchmarks.speed.tracing import FORWARD, MODEL_POINTS, Tracer
+from sam2_agent import model
+
+
+def main() -> None:
+    """Wrap, then answer, which never returns."""
+    tracer = Tracer(model_spans(Path(os.environ["BENCHMARK_SPANS"])), at="forward")
+    for point in MODEL_POINTS:
+        tracer.watch(point)
+    if os.environ.get("BENCHMARK_FORWARD"):
+        for point in FORWARD:
+            tracer.watch(point, _synchronizer())
+    line, apart = (Connection(int(descriptor)) for descriptor in sys.argv[1:])
+    if paced := os.environ.get("BENCHMARK_PACED"):
+        frame, each = map(float, paced.split())
+        model.main(line, apart, load=lambda _: PacedTracker(frame, each))
+    model.main(line, apart)
+
+
+def model_spans(agents: Path) -> Path:
+    """The file of the model's spans beside that of its agent's."""
+    return agents.with_suffix(".model.jsonl")
+
+
+def _synchronizer() -> Callable[[], object]:
+    return torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+
+
+if __name__ == "__main__":
+    main()
