@@ -293,8 +293,8 @@ def _become_model(lines: tuple[int, int]) -> None:
             if descriptor > 2 and descriptor not in lines:
                 with contextlib.suppress(OSError):  # that of the list itself
                     os.close(descriptor)
-        line, apart = map(Connection, lines)
-        model.main(line, apart)
+        line, apart = lines
+        model.main(Connection(line), Connection(apart))
     except BaseException:  # noqa: BLE001  (the agent's own program must never go on in it)
         sys.excepthook(*sys.exc_info())
     sys.stderr.flush()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class ToyTracker:
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
         self.at_once = max(self.at_once, len(contexts))
         return [
-            self._output(features, context.index, _context_bytes(context), context.shape)
+            replace(self._output(features, context.index, _context_bytes(context)), shape=context.shape)
             for context in contexts
         ]
 
@@ -96,7 +96,7 @@ class ToyTracker:
             raise DamagedRecord("Not a toy's memory.")
         return ToyMemory(data)
 
-    def _output(self, features: Features, index: int, read: bytes, shape: ShapeType = "mask") -> ToyOutput:
+    def _output(self, features: Features, index: int, read: bytes) -> ToyOutput:
         assert isinstance(features, ToyFeatures)
         self.steps += 1
         digest = hashlib.sha256(features.digest + read).digest()
@@ -107,7 +107,7 @@ class ToyTracker:
             mask[top : top + 3 + digest[3] % 5, left : left + 3 + digest[4] % 5] = True
         pointer = np.frombuffer(digest, np.uint8)[:POINTER_WIDTH].astype(np.float32) / np.float32(7)
         memory = ToyMemory(hashlib.sha256(b"memory" + digest).digest())
-        return ToyOutput(mask, Remembered(index, pointer, float(digest[0]), memory), shape)
+        return ToyOutput(mask, Remembered(index, pointer, float(digest[0]), memory))
 
 
 def _prompt_bytes(prompt: Prompt) -> bytes:

@@ -27,8 +27,8 @@ START_SECONDS = 600.0
 class Agent(AgentProcess):
     """Ours, as people start it: `python -m sam2_agent`."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        super().__init__(folder, settings, plain=True)
+    def __init__(self, folder: Path, settings: dict[str, str], threads: int | None = None) -> None:
+        super().__init__(folder, settings, threads=threads, plain=True)
 
     def wait_ready(self) -> None:
         """Wait until the agent answers requests, on a slow machine, too."""
@@ -69,7 +69,15 @@ class TracedAgent(Agent):
 
 @contextmanager
 def stock_agent(
-    home: Path, cvat: CVAT, *, url: str, function: int, token: str, model: Model, device: torch.device
+    home: Path,
+    cvat: CVAT,
+    *,
+    url: str,
+    function: int,
+    token: str,
+    model: Model,
+    device: torch.device,
+    threads: int | None = None,
 ) -> Iterator[None]:
     """The stock agent with `stock_function`, from when it watches its queue; it asks CVAT at `url`."""
     home.mkdir(parents=True)
@@ -83,6 +91,7 @@ def stock_agent(
         "XDG_CACHE_HOME": str(home),
         "PYTHONPATH": os.pathsep.join(sys.path),
         "CVAT_ACCESS_TOKEN": token,
+        **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
     }
     log = home / "agent.log"
     with log.open("wb") as output:

@@ -113,9 +113,11 @@ class Stage:
         return self.cvat.add_task(clip.jpegs, who, assignees=["robot"], length=length)
 
     @contextmanager
-    def ours(self, function: int, model: Model, url: str | None = None) -> Iterator[Agent]:
+    def ours(
+        self, function: int, model: Model, url: str | None = None, *, threads: int | None = None
+    ) -> Iterator[Agent]:
         """Our agent, ready; it asks CVAT at `url`."""
-        agent = self.agent(function, model, url)
+        agent = self.agent(function, model, url, threads=threads)
         agent.start()
         try:
             agent.wait_ready()
@@ -137,7 +139,9 @@ class Stage:
             agent.kill()
 
     @contextmanager
-    def stock(self, function: int, model: Model, url: str | None = None) -> Iterator[None]:
+    def stock(
+        self, function: int, model: Model, url: str | None = None, *, threads: int | None = None
+    ) -> Iterator[None]:
         """The stock agent with the same model, ready; it asks CVAT at `url`."""
         asks = url or self.cvat.url
         with stock_agent(
@@ -148,12 +152,15 @@ class Stage:
             token=self.robot.token,
             model=model,
             device=self.device,
+            threads=threads,
         ):
             yield
 
-    def agent(self, function: int, model: Model, url: str | None = None) -> Agent:
-        """Our agent, not started."""
-        return Agent(self._new_folder(), self._settings(function, model, url))
+    def agent(
+        self, function: int, model: Model, url: str | None = None, *, threads: int | None = None
+    ) -> Agent:
+        """Our agent, not started; `threads` are PyTorch's, by default one for each core."""
+        return Agent(self._new_folder(), self._settings(function, model, url), threads)
 
     def track(
         self,

@@ -140,7 +140,7 @@ def dump(tracker: Tracker, aftermath: Aftermath) -> dict[Key, bytes]:
 
 
 def dump_memories(tracker: Tracker, memories: Iterable[tuple[str, Memory]]) -> dict[Key, bytes]:
-    """Write the records of memories; in the model's thread."""
+    """Write the records of memories; not in the event loop, for they are large."""
     return {
         Key("memory", name): dump_memory(tracker.dump_memory(memory), name, tracker.fingerprint)
         for name, memory in memories

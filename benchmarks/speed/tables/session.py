@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.models import Model
 from benchmarks.speed.own_loop import OwnLoop
@@ -26,7 +28,8 @@ _METHOD = (
     "Milliseconds that an annotator waits for a frame, mean over a session with the prompts' frame; the "
     "browser's pauses between frames are not counted. SAM2: its own loop, prompts included. Beside a busy "
     "core: the same while another process keeps one core busy, as whatever serves requests must; no agent "
-    "on this machine has more of it for the model. Ours and the stock agent "
+    "on this machine has more of it for the model. Threads: PyTorch's, for all three; with fewer than cores "
+    "a core is left for whatever is not the model, as where the model is on a GPU. Ours and the stock agent "
     "(`benchmarks/stock_function.py`) serve the same stand-in with the same model in the same precision. "
     "Beyond: what is left when SAM2's own time is taken off; below zero where the model worked during the "
     "pause, and counted as one millisecond in the ratio. All take turns; medians over the turns."
@@ -34,6 +37,7 @@ _METHOD = (
 _COLUMNS = (
     Column("model", "model"),
     Column("objects", "objects", "d"),
+    Column("threads", "threads", "d"),
     Column("pause_ms", "pause ms", "d"),
     Column("frames", "frames", "d"),
     Column("own_ms", "SAM2 ms"),
@@ -49,15 +53,19 @@ _COLUMNS = (
 def measure(bench: Bench) -> Table:
     """SAM2, ours and the stock agent take turns."""
     pauses = (0.0, _PAUSE)
+    cores = torch.get_num_threads()
     rows = [
-        _row(bench, bench.small, objects, pause) for objects in bench.choose((1,), (1, 8)) for pause in pauses
+        _row(bench, bench.small, objects, pause, threads)
+        for threads in sorted({cores, max(1, cores - 1)}, reverse=True)
+        for objects in bench.choose((1,), (1, 8))
+        for pause in bench.choose(pauses[:1], pauses)
     ]
     if bench.device.type == "cuda":
-        rows += [_row(bench, model, 8, pause) for model in bench.large() for pause in pauses]
+        rows += [_row(bench, model, 8, pause, cores) for model in bench.large() for pause in pauses]
     goals = [
         Goal(
             f"stock agent's time beyond the model over ours, {row['model']}, {row['objects']} objects, "
-            f"pauses of {row['pause_ms']} ms",
+            f"{row['threads']} threads, pauses of {row['pause_ms']} ms",
             float(row["ratio"] or 0),
             _LIMIT,
             at_least=True,
@@ -71,10 +79,13 @@ def draw(table: Table, path: Path) -> None:
     """A bar for each agent: the model's own time, and what is beyond."""
     bars = {}
     for row in table.rows:
+        about = f"{row['objects']} objects, {row['threads']} threads, pause {row['pause_ms']}"
         own = float(row["own_ms"] or 0)
         for who in ("ours", "stock"):
             beyond = float(row[f"{who}_beyond_ms"] or 0)
-            bars[f"{row['model']}, {row['objects']} objects, pause {row['pause_ms']}, {who}"] = {
+            bars[
+                f"{row['model']}, {row['objects']} objects, {row['threads']} threads, pause {row['pause_ms']}, {who}"
+            ] = {
                 "SAM2's own loop": min(own, own + beyond),
                 "beyond": max(0.0, beyond),
             }
@@ -83,7 +94,7 @@ def draw(table: Table, path: Path) -> None:
         axis.legend(fontsize="small")
 
 
-def _row(bench: Bench, model: Model, objects: int, pause: float) -> Row:
+def _row(bench: Bench, model: Model, objects: int, pause: float, threads: int) -> Row:
     frames = bench.choose(5, 100 if objects == 1 or bench.device.type == "cuda" else 24)
     clip = bench.clip(frames, model)
     shapes = clip.shapes(objects)
@@ -91,9 +102,14 @@ def _row(bench: Bench, model: Model, objects: int, pause: float) -> Row:
     turns = []
     with bench.stage() as stage:
         ours, stock = stage.function(), stage.function()
-        with stage.ours(ours, model), stage.stock(stock, model):
+        with (
+            _threads(threads),
+            stage.ours(ours, model, threads=threads),
+            stage.stock(stock, model, threads=threads),
+        ):
             for turn in bench.rounds(3):
-                bench.say(f"session: {model.name}, {objects} objects, pause {pause} s, turn {turn + 1}")
+                about = f"{model.name}, {objects} objects, {threads} threads, pause {pause} s"
+                bench.say(f"session: {about}, turn {turn + 1}")
                 alone = own.run(clip, clip.prompts(objects)).whole / frames
                 with _busy_core():
                     squeezed = own.run(clip, clip.prompts(objects)).whole / frames
@@ -105,6 +121,7 @@ def _row(bench: Bench, model: Model, objects: int, pause: float) -> Row:
     return {
         "model": model.name,
         "objects": objects,
+        "threads": threads,
         "pause_ms": round(1000 * pause),
         "frames": frames,
         "turns": len(turns),
@@ -116,6 +133,17 @@ def _row(bench: Bench, model: Model, objects: int, pause: float) -> Row:
         "stock_beyond_ms": median(theirs - alone for alone, _, _, theirs in turns),
         "ratio": median((theirs - alone) / max(mine - alone, _LEAST_MS) for alone, _, mine, theirs in turns),
     }
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch has so many in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
