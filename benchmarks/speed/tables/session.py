@@ -83,9 +83,7 @@ def draw(table: Table, path: Path) -> None:
         own = float(row["own_ms"] or 0)
         for who in ("ours", "stock"):
             beyond = float(row[f"{who}_beyond_ms"] or 0)
-            bars[
-                f"{row['model']}, {row['objects']} objects, {row['threads']} threads, pause {row['pause_ms']}, {who}"
-            ] = {
+            bars[f"{row['model']}, {about}, {who}"] = {
                 "SAM2's own loop": min(own, own + beyond),
                 "beyond": max(0.0, beyond),
             }
