@@ -7,11 +7,13 @@ import os
 import select
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.integration.agent.agent_process import AgentProcess, children
 from tests.integration.agent.conftest import World
+from tests.integration.agent.failing_model import SlowMemoryAttention, write_config
 from tests.integration.agent.faults import at, judged, keys, meanwhile
 
 SECONDS = 30.0
@@ -44,10 +46,21 @@ def test_it_ends_with_its_agent_however_that_ends(agent: AgentProcess, number: s
     assert ended()
 
 
-def test_it_ends_with_an_agent_that_dies_while_it_loads(world: World) -> None:
+def test_it_ends_with_an_agent_that_dies_while_it_loads(world: World, tmp_path: Path) -> None:
+    loads = tmp_path / "loads"
+    loads.touch()
+    agent = world.new_agent(**write_config(tmp_path, SlowMemoryAttention, loads))
+    agent.start()
+    agent.wait_for(lambda: agent.status().get("phase") == "LoadingModel")
+    ended = watched(model_of(agent))
+    agent.kill()
+    assert ended()
+
+
+def test_one_that_was_started_as_people_do_ends_with_its_agent(world: World) -> None:
     agent = world.new_agent(plain=True)
     agent.start()
-    agent.wait_for(lambda: bool(children(agent.pid)))
+    agent.wait_ready()
     ended = watched(model_of(agent))
     agent.kill()
     assert ended()
