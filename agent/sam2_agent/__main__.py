@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 
 from sam2_agent import settings
@@ -27,6 +28,8 @@ def main() -> int:
     try:
         chosen = settings.load(os.environ)
         logs.configure(chosen.log_format)
+        # Until the event loop answers signals; a container's first process would ignore this one otherwise.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         model = ModelProcess()
         # What is imported here takes as long as the model does to import torch, and so do both at once.
         from sam2_agent.wiring import run  # noqa: PLC0415

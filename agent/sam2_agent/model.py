@@ -66,9 +66,12 @@ def main(
 
 def _attend(apart: Connection[Any, Any], loaded: Future[ModelServer]) -> None:
     """Answer the second line; when it closes, end at once whatever the model is doing or loading."""
-    apart.poll(None)
-    if loaded.done():
-        loaded.result().serve(apart)
+    try:
+        apart.poll(None)
+        if loaded.done():
+            loaded.result().serve(apart)
+    except Exception:
+        log.exception("Answering the agent met a bug")
     _end()
 
 

@@ -44,7 +44,7 @@ async def run(chosen: QueueSettings | ServerlessSettings, model: ModelProcess) -
     """Answer health, wait for the model, serve; raises the `GaveUp` with which the agent cannot go on."""
     serverless = isinstance(chosen, ServerlessSettings)
     status = Status(VERSION, BootClock(), peers=("Redis",) if serverless else PEERS)
-    metrics = Metrics(status)
+    metrics = Metrics(status, model.pid)
     compute, apart = SingleThread("model"), SingleThread("apart")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -71,6 +71,8 @@ async def run(chosen: QueueSettings | ServerlessSettings, model: ModelProcess) -
             async with _agent(chosen, status, metrics, tracker, compute=compute, apart=apart) as agent:
                 for number in STOP_SIGNALS:
                     loop.add_signal_handler(number, agent.stop)
+                if stopping.is_set():  # by a signal that came before it was the agent's
+                    agent.stop()
                 watching = asyncio.ensure_future(_watch(model, agent))
                 await agent.run()
                 watching.cancel()
@@ -88,6 +90,8 @@ async def _watch(model: ModelProcess, agent: Agent | Reception) -> None:
         await model.watch()
     except ModelEnded as ended:
         agent.fail(ended)
+    except OSError:
+        log.exception("The model's process cannot be watched; its end is noticed with the next request")
 
 
 @asynccontextmanager

@@ -12,9 +12,11 @@ _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 class Metrics:
     """Counters as `sam2_agent.core.ports.Events`, and gauges that are read from the status."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, model_pid: int | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        if model_pid is not None:
+            ProcessCollector("sam2_agent_model", pid=lambda: model_pid, registry=self.registry)
         self._requests = Histogram(
             "sam2_agent_request_seconds",
             "From having a request to having its end accepted by CVAT, by type and outcome.",

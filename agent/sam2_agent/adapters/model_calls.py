@@ -7,6 +7,7 @@ standard library may pickle what goes over it; nothing of it is kept.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_agent.core.tracking import Prompt, Resized, ShapeType
+from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt, Resized, ShapeType
 from sam2_agent.errors import AgentError
 
 Number: TypeAlias = int
@@ -31,11 +32,34 @@ class Encode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PackedMask:
+    """A `MaskPrompt` with a bit for each pixel."""
+
+    bits: NDArray[np.uint8]
+    shape: tuple[int, ...]
+
+
+def pack(prompt: Prompt) -> PackedMask | BoxPrompt:
+    """Make a prompt small."""
+    if isinstance(prompt, BoxPrompt):
+        return prompt
+    return PackedMask(np.packbits(prompt.mask), prompt.mask.shape)
+
+
+def unpack(prompt: PackedMask | BoxPrompt) -> Prompt:
+    """Give back what `pack` was given."""
+    if isinstance(prompt, BoxPrompt):
+        return prompt
+    bits = np.unpackbits(prompt.bits, count=math.prod(prompt.shape))
+    return MaskPrompt(bits.view(np.bool_).reshape(prompt.shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Begin:
-    """Answered with a `Found` for each prompt."""
+    """Answered with a `Found` for each prompt, without points: who asks has the shape."""
 
     frame: Number
-    prompts: list[Prompt]
+    prompts: list[PackedMask | BoxPrompt]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Protocol, TypeAlias
 
@@ -61,6 +62,11 @@ class ModelProcess:
         self._model = Line(ours, self._ended)
         self._apart = Line(ours_apart, self._ended)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def load(self) -> ModelTracker:
         """Return the model when it is loaded; raises the `GaveUp` that says why it cannot be."""
         ready: Ready = self._model.heard()
@@ -80,9 +86,10 @@ class ModelProcess:
         raise self._ended()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; one that hangs in a driver is left to whoever ends the agent."""
         self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
 
     def _ended(self) -> ModelEnded:
         """Say how it ended."""
@@ -95,5 +102,5 @@ class ModelProcess:
                 "The model's process was killed, as happens where a container has no memory left; "
                 "give the agent more memory (spec.agent.resources.limits.memory)."
             )
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
         return ModelEnded(f"The model's process ended {how}; the agent has to be started again.")

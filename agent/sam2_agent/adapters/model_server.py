@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sam2_agent.adapters.model_calls import Begin, Call, Dump, Encode, Failed, Found, Load, Number, Row, Step
+from sam2_agent.adapters.model_calls import (
+    Begin,
+    Call,
+    Dump,
+    Encode,
+    Failed,
+    Found,
+    Load,
+    Number,
+    Row,
+    Step,
+    unpack,
+)
 from sam2_agent.core.tracking import Context, Output, Remembered, Tracker
 from sam2_agent.errors import AgentError
 
@@ -28,22 +41,19 @@ class ModelServer:
 
     def serve(self, line: Connection[Any, Any]) -> None:
         """Answer what comes over a line until its other end is closed."""
-        while True:
-            try:
-                call = line.recv()
-            except (EOFError, OSError):
-                return
-            try:
-                answer = self._answer(call)
-            except AgentError as error:
-                answer = Failed(error, traceback.format_exc())
-            except Exception as error:  # noqa: BLE001  (whose class the other end may not know)
-                bug = RuntimeError(f"{type(error).__name__}: {error}")
-                answer = Failed(bug, traceback.format_exc())
-            try:
-                line.send(answer)
-            except OSError:
-                return
+        with suppress(EOFError, OSError):
+            while True:
+                # Nothing of a call is kept until the next one, which may need the device's memory.
+                line.send(self._reply(line.recv()))
+
+    def _reply(self, call: Call) -> Any:
+        try:
+            return self._answer(call)
+        except AgentError as error:
+            told = traceback.format_exc()
+            return Failed(error.with_traceback(None), told)
+        except Exception as error:  # noqa: BLE001  (whose class the other end may not know)
+            return Failed(RuntimeError(f"{type(error).__name__}: {error}"), traceback.format_exc())
 
     def _answer(self, call: Call) -> Any:
         for number in call.gone:
@@ -52,10 +62,12 @@ class ModelServer:
             case Encode(image):
                 return self._keep(self._tracker.encode(image))
             case Begin(frame, prompts):
-                return [*self._found(self._tracker.prompt(self._held[frame], prompts))]
+                outputs = self._tracker.prompt(self._held[frame], [unpack(prompt) for prompt in prompts])
+                return self._found(outputs, [None] * len(outputs))
             case Step(frame, rows):
                 contexts = [self._context(row) for row in rows]
-                return [*self._found(self._tracker.step(self._held[frame], contexts))]
+                outputs = self._tracker.step(self._held[frame], contexts)
+                return self._found(outputs, [output.points for output in outputs])
             case Load(data):
                 return self._keep(self._tracker.load_memory(data))
             case Dump(memory):
@@ -75,10 +87,10 @@ class ModelServer:
         )
         return Context(row.index, row.window, prompt, tuple(recent), row.shape)
 
-    def _found(self, outputs: Sequence[Output]) -> Iterator[Found]:
-        for output in outputs:
+    def _found(self, outputs: Sequence[Output], points: Sequence[list[float] | None]) -> list[Found]:
+        """Keep the memories of outputs, whose points are known by now: nothing fails in between."""
+        found = []
+        for output, told in zip(outputs, points, strict=True):
             remembered = output.remembered
-            if remembered.memory is None:
-                raise ValueError("a tracker's output has no memory")
-            number = self._keep(remembered.memory)
-            yield Found(output.points, remembered.pointer, remembered.score, number)
+            found.append(Found(told, remembered.pointer, remembered.score, self._keep(remembered.memory)))
+        return found

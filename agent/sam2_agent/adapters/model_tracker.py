@@ -22,6 +22,7 @@ from sam2_agent.adapters.model_calls import (
     Ready,
     Row,
     Step,
+    pack,
 )
 from sam2_agent.adapters.resizing import resize
 from sam2_agent.core.tracking import Context, Features, Memory, Prompt, Remembered, Resized
@@ -82,7 +83,7 @@ class ModelTracker:
 
     def prompt(self, features: Features, prompts: Sequence[Prompt]) -> list[RemoteOutput]:
         """Begin tracks on this frame, one for each prompt."""
-        found: list[Found] = self._ask(Begin(_number(features), list(prompts)))
+        found: list[Found] = self._ask(Begin(_number(features), [pack(prompt) for prompt in prompts]))
         return [self._output(0, each) for each in found]
 
     def step(self, features: Features, contexts: Sequence[Context]) -> list[RemoteOutput]:

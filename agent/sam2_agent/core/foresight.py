@@ -33,6 +33,8 @@ GUESSES = 16
 
 
 LATEST = 8
+"""So many guesses are looked back at to tell how many sessions there are."""
+
 FEW = 3
 """With so few sessions among the latest guesses, a second encoded frame of each has room beside the first."""
 
@@ -41,7 +43,7 @@ FEW = 3
 class _Guess:
     """A request that may come; `tracks` are the nonces of what it is about.
 
-    `wanted` until it has come, or never will; `leads_on` until the next one of these tracks is guessed.
+    `wanted` until it has come, or never will; `leads_on` while what comes after it is worth a look.
     """
 
     tracks: frozenset[str]
@@ -84,8 +86,9 @@ class Foresight:
             oldest.wanted = oldest.leads_on = False
         guess = _Guess(frozenset(state.nonce for state in states))
         self._latest.append(guess.tracks)
-        for earlier in self._guesses.values():
-            earlier.leads_on = earlier.leads_on and earlier.tracks.isdisjoint(guess.tracks)
+        for earlier, overtaken in self._guesses.items():
+            if not overtaken.tracks.isdisjoint(guess.tracks):
+                earlier.cancel()  # its request was answered: the model is not at it
         work = asyncio.ensure_future(self._foresee(guess, states, following))
         self._guesses[work] = guess
         work.add_done_callback(self._end)

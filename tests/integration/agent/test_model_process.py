@@ -81,6 +81,14 @@ def test_an_agent_whose_idle_model_is_killed_gives_up_at_once(world: World, agen
     assert not keys(world, "lease"), "given up, so that nobody waits for its end"
 
 
+def test_what_the_model_takes_is_told_beside_what_its_agent_takes(agent: AgentProcess) -> None:
+    took = {
+        name: agent.metric(f"{name}_resident_memory_bytes")
+        for name in ("process", "sam2_agent_model_process")
+    }
+    assert all(size > 20_000_000 for size in took.values()), took
+
+
 def test_a_model_that_is_killed_in_mid_track_costs_nothing(world: World, agent: AgentProcess) -> None:
     expected = world.track(stop=5)
 

@@ -134,6 +134,18 @@ async def test_the_model_goes_on_while_an_answer_is_published(bench: Bench) -> N
     await asked
 
 
+async def test_guesses_that_were_overtaken_do_not_pile_up(bench: Bench) -> None:
+    states = await bench.begin()
+    with bench.spare.busy():  # by others, all the time
+        for frame in range(10, 30):
+            states = (await bench.track(states, frame))["states"]
+        await bench.idle()
+        assert len(asyncio.all_tasks()) <= 3, "this test's, a guess, and its frame"
+    await bench.idle()
+    assert bench.film.fetched[-1] == 31
+    assert len(bench.film.fetched) == len(set(bench.film.fetched))
+
+
 async def test_the_frame_after_the_next_is_encoded_where_few_are_tracked(bench: Bench) -> None:
     for begun in range(FEW + 1):
         frame = 10 + 4 * begun

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 
 import numpy as np
@@ -38,6 +39,7 @@ class Model(ToyTracker):
         super().__init__()
         self.batch_size = 1
         self.fails: Exception | None = None
+        self.on_step: Callable[[], object] = lambda: None
         self.go_on = threading.Event()
         self.go_on.set()
         self.stepping = threading.Event()
@@ -45,6 +47,7 @@ class Model(ToyTracker):
     def step(self, features: Features, contexts: Sequence[Context]) -> list[ToyOutput]:
         if self.fails:
             raise self.fails
+        self.on_step()
         self.stepping.set()
         assert self.go_on.wait(SECONDS)
         return super().step(features, contexts)
@@ -162,6 +165,29 @@ def test_a_device_that_fails_is_told_as_such_and_the_model_answers_on(
         remote.tracker.step(frame, [context(1, records[:1])])
     remote.model.fails = None
     assert len(remote.tracker.step(frame, [context(1, records[:1])])) == 1
+
+
+def test_what_a_failed_call_took_is_free_when_the_next_one_comes(remote: Remote) -> None:
+    records = begun(remote.tracker)
+    frame = encoded(remote.tracker, 1)
+    taken: list[weakref.ref[Taken]] = []
+    remote.model.on_step = lambda: _fail_with_memory(taken)
+    with pytest.raises(DeviceOutOfMemory):
+        remote.tracker.step(frame, [context(1, records[:1])])
+    free: list[bool] = []
+    remote.model.on_step = lambda: free.append(taken[0]() is None)
+    remote.tracker.step(frame, [context(1, records[:1])])
+    assert free == [True]
+
+
+class Taken:
+    """Memory of a device."""
+
+
+def _fail_with_memory(taken: list[weakref.ref[Taken]]) -> None:
+    memory = Taken()
+    taken.append(weakref.ref(memory))
+    raise DeviceOutOfMemory("Full.")
 
 
 def test_a_bug_is_told_with_its_place(remote: Remote) -> None:
