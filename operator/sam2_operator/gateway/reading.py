@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class TrackerList:
     selector: str = ""
     _unreadable: set[str] = field(default_factory=set)
     """Trackers that were told of already."""
+    _telling: threading.Lock = field(default_factory=threading.Lock)
+    """Scopes are listed beside each other, and by watches."""
 
     def of(self, scope: str) -> list[Shown]:
         """List the serverless trackers of a namespace, or of all under the empty name.
@@ -51,9 +54,11 @@ class TrackerList:
         except NotServedError as error:
             raise KubernetesError("The API server knows no SAM2Trackers.") from error
         read = {_name(live): shown(live) for live in found if is_serverless(live)}
-        for name in sorted({name for name, tracker in read.items() if tracker is None} - self._unreadable):
-            log.warning("The SAM2Tracker %s is not shown: this version cannot read it.", name)
-            self._unreadable.add(name)
+        with self._telling:
+            unreadable = {name for name, tracker in read.items() if tracker is None}
+            for name in sorted(unreadable - self._unreadable):
+                log.warning("The SAM2Tracker %s is not shown: this version cannot read it.", name)
+            self._unreadable.update(unreadable)
         return [tracker for tracker in read.values() if tracker is not None]
 
 
