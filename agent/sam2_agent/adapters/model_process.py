@@ -1,6 +1,6 @@
 """The process in which the model runs, as the agent sees it.
 
-SAM2 on a small model or a fast GPU is as much Python as it is arithmetic.  In a process of its own it has an
+Much of what a small model takes is Python, not arithmetic.  In a process of its own it has an
 interpreter of its own, which neither the event loop nor the threads that talk to CVAT take from it.
 
 It ends when the agent does, however that ends, for it hears its lines being closed; and it leaves nothing
