@@ -9,20 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sam2_agent import model
+from sam2_agent.adapters.model_channel import Channel, Descriptors
 
 
 class ForkedModel:
     """The process of an agent's model, forked from the agent before that has threads."""
 
-    def __init__(self, lines: tuple[int, int]) -> None:
+    def __init__(self, model: Descriptors, apart: Descriptors) -> None:
         self._status: int | None = None
         self._lock = threading.Lock()
         if (pid := os.fork()) == 0:
-            _become_model(lines)
+            _become_model(model, apart)
         self.pid = pid
 
     def wait(self, timeout: float | None = None) -> int:
@@ -45,16 +45,15 @@ class ForkedModel:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def _become_model(lines: tuple[int, int]) -> None:
+def _become_model(line: Descriptors, apart: Descriptors) -> None:
     """Run as `python -m sam2_agent.model` would; never returns."""
     try:
         os.setsid()
         for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-            if descriptor > 2 and descriptor not in lines:
+            if descriptor > 2 and descriptor not in (*line, *apart):
                 with contextlib.suppress(OSError):  # that of the list itself
                     os.close(descriptor)
-        line, apart = lines
-        model.main(Connection(line), Connection(apart))
+        model.main(Channel.given(line), Channel.given(apart))
     except BaseException:  # noqa: BLE001  (the agent's own program must never go on in it)
         sys.excepthook(*sys.exc_info())
     sys.stderr.flush()

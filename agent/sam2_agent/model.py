@@ -1,7 +1,7 @@
-"""The model's process: `python -m sam2_agent.model MODEL APART`, with the agent's own settings.
+"""The model's process: `python -m sam2_agent.model MODEL MEMORY APART MEMORY`, with the agent's own settings.
 
-The arguments are descriptors of two lines that the agent holds the other ends of; `adapters/model_process.py`
-starts it.
+The arguments are descriptors of two channels that the agent holds the other ends of;
+`adapters/model_process.py` starts it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Protocol
 
 from sam2_agent import settings
 from sam2_agent.adapters import logs
 from sam2_agent.adapters.model_calls import Failed, Ready
+from sam2_agent.adapters.model_channel import Channel
 from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.model_server import ModelServer
 from sam2_agent.core.tracking import Tracker
@@ -38,8 +38,8 @@ class Loaded(Tracker, Protocol):
 
 
 def main(
-    model: Connection[Any, Any],
-    apart: Connection[Any, Any],
+    model: Channel,
+    apart: Channel,
     load: Callable[[Settings], Loaded] = load_model,
 ) -> None:
     """Load the model, say so, and answer until the agent is gone; never returns."""
@@ -64,10 +64,16 @@ def main(
     _end()
 
 
-def _attend(apart: Connection[Any, Any], loaded: Future[ModelServer]) -> None:
+def ends(arguments: Sequence[str]) -> tuple[Channel, Channel]:
+    """The ends of both channels, from the program's arguments."""
+    socket, memory, apart_socket, apart_memory = map(int, arguments)
+    return Channel.given((socket, memory)), Channel.given((apart_socket, apart_memory))
+
+
+def _attend(apart: Channel, loaded: Future[ModelServer]) -> None:
     """Answer the second line; when it closes, end at once whatever the model is doing or loading."""
     try:
-        apart.poll(None)
+        apart.wait()
         if loaded.done():
             loaded.result().serve(apart)
     except Exception:
@@ -82,5 +88,4 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    _, model_line, apart_line = sys.argv
-    main(Connection(int(model_line)), Connection(int(apart_line)))
+    main(*ends(sys.argv[1:]))

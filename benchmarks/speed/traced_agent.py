@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.speed.tracing import POINTS, Tracer
 from sam2_agent.adapters import model_process
+from sam2_agent.adapters.model_channel import Descriptors
 
 
 def main() -> None:
@@ -29,9 +30,10 @@ def main() -> None:
     runpy.run_module("sam2_agent", run_name="__main__", alter_sys=True)
 
 
-def _launch(lines: tuple[int, int]) -> model_process.Process:
-    command = [sys.executable, "-m", "benchmarks.speed.traced_model", *map(str, lines)]
-    return subprocess.Popen(command, pass_fds=lines, start_new_session=True)
+def _launch(model: Descriptors, apart: Descriptors) -> model_process.Process:
+    descriptors = (*model, *apart)
+    command = [sys.executable, "-m", "benchmarks.speed.traced_model", *map(str, descriptors)]
+    return subprocess.Popen(command, pass_fds=descriptors, start_new_session=True)
 
 
 if __name__ == "__main__":

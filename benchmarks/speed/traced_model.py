@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ def main() -> None:
     if os.environ.get("BENCHMARK_FORWARD"):
         for point in FORWARD:
             tracer.watch(point, _synchronizer())
-    line, apart = (Connection(int(descriptor)) for descriptor in sys.argv[1:])
+    line, apart = model.ends(sys.argv[1:])
     if paced := os.environ.get("BENCHMARK_PACED"):
         frame, each = map(float, paced.split())
         model.main(line, apart, load=lambda _: PacedTracker(frame, each))

@@ -11,12 +11,12 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_agent.adapters.model_channel import Channel
 from sam2_agent.core.tracking import BoxPrompt, MaskPrompt, Prompt, Resized, ShapeType
 from sam2_agent.errors import AgentError
 
@@ -90,12 +90,12 @@ class Step:
 class Load:
     """Answered with the memory's number."""
 
-    data: bytes
+    data: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dump:
-    """Answered with bytes."""
+    """Answered with an array of bytes."""
 
     memory: Number
 
@@ -152,8 +152,8 @@ class Line:
     `ended` says what it means when the other end is closed.
     """
 
-    def __init__(self, connection: Connection[Any, Any], ended: Callable[[], AgentError]) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel, ended: Callable[[], AgentError]) -> None:
+        self._channel = channel
         self._ended = ended
         self._lock = threading.Lock()
 
@@ -161,7 +161,7 @@ class Line:
         """Return the answer, or raise what the other process raised."""
         with self._lock:
             try:
-                self._connection.send(call)
+                self._channel.send(call)
             except OSError as error:
                 raise self._ended() from error
             return self.heard()
@@ -169,7 +169,7 @@ class Line:
     def heard(self) -> Any:
         """Return what is said next, or raise what the other process raised."""
         try:
-            said = self._connection.recv()
+            said = self._channel.receive()
         except (EOFError, OSError) as error:
             raise self._ended() from error
         if isinstance(said, Failed):

@@ -16,10 +16,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import Pipe
 from typing import Protocol, TypeAlias
 
 from sam2_agent.adapters.model_calls import Line, Ready
+from sam2_agent.adapters.model_channel import Descriptors, channel
 from sam2_agent.adapters.model_tracker import ModelTracker
 from sam2_agent.errors import ModelEnded
 
@@ -39,15 +39,16 @@ class Process(Protocol):
         """Kill the process unless it has ended."""
 
 
-Launch: TypeAlias = Callable[[tuple[int, int]], Process]
-"""Starts `sam2_agent.model` with the descriptors of its ends of the lines."""
+Launch: TypeAlias = Callable[[Descriptors, Descriptors], Process]
+"""Starts `sam2_agent.model` with its ends of the lines."""
 
 
-def launch(lines: tuple[int, int]) -> Process:
+def launch(model: Descriptors, apart: Descriptors) -> Process:
     """Start the process, in a session of its own: a terminal's signals are for the agent."""
-    command = [sys.executable, "-m", "sam2_agent.model", *map(str, lines)]
+    descriptors = (*model, *apart)
+    command = [sys.executable, "-m", "sam2_agent.model", *map(str, descriptors)]
     return subprocess.Popen(  # noqa: S603  (nothing in it is anybody's input)
-        command, pass_fds=lines, start_new_session=True, stdin=subprocess.DEVNULL
+        command, pass_fds=descriptors, start_new_session=True, stdin=subprocess.DEVNULL
     )
 
 
@@ -55,10 +56,10 @@ class ModelProcess:
     """Has begun to load the model that the environment's settings name."""
 
     def __init__(self) -> None:
-        ours, model = Pipe()
-        ours_apart, apart = Pipe()
+        ours, model = channel()
+        ours_apart, apart = channel()
         with model, apart:
-            self._process = launch((model.fileno(), apart.fileno()))
+            self._process = launch(model.descriptors, apart.descriptors)
         self._model = Line(ours, self._ended)
         self._apart = Line(ours_apart, self._ended)
 

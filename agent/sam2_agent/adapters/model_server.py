@@ -6,8 +6,9 @@ import itertools
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
+
+import numpy as np
 
 from sam2_agent.adapters.model_calls import (
     Begin,
@@ -22,6 +23,7 @@ from sam2_agent.adapters.model_calls import (
     Step,
     unpack,
 )
+from sam2_agent.adapters.model_channel import Channel
 from sam2_agent.core.tracking import Context, Output, Remembered, Tracker
 from sam2_agent.errors import AgentError
 
@@ -39,12 +41,12 @@ class ModelServer:
         """How many encoded frames and memories are kept."""
         return len(self._held)
 
-    def serve(self, line: Connection[Any, Any]) -> None:
+    def serve(self, line: Channel) -> None:
         """Answer what comes over a line until its other end is closed."""
         with suppress(EOFError, OSError):
             while True:
                 # Nothing of a call is kept until the next one, which may need the device's memory.
-                line.send(self._reply(line.recv()))
+                line.send(self._reply(line.receive()))
 
     def _reply(self, call: Call) -> Any:
         try:
@@ -69,9 +71,9 @@ class ModelServer:
                 outputs = self._tracker.step(self._held[frame], contexts)
                 return self._found(outputs, [output.points for output in outputs])
             case Load(data):
-                return self._keep(self._tracker.load_memory(data))
+                return self._keep(self._tracker.load_memory(data.tobytes()))
             case Dump(memory):
-                return self._tracker.dump_memory(self._held[memory])
+                return np.frombuffer(self._tracker.dump_memory(self._held[memory]), np.uint8)
 
     def _keep(self, held: object) -> Number:
         number = next(self._numbers)

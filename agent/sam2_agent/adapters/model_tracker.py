@@ -93,12 +93,12 @@ class ModelTracker:
 
     def dump_memory(self, memory: Memory) -> bytes:
         """Serialize memory as data; any thread may call this, also while the model runs."""
-        data: bytes = self._apart.ask(Call(Dump(_number(memory)), []))
-        return data
+        data: NDArray[np.uint8] = self._apart.ask(Call(Dump(_number(memory)), []))
+        return data.tobytes()
 
     def load_memory(self, data: bytes) -> RemoteMemory:
         """Give back what `dump_memory` was given; raises `DamagedRecord` for no memory of this model."""
-        return RemoteMemory(self._ask(Load(data)), self._gone)
+        return RemoteMemory(self._ask(Load(np.frombuffer(data, np.uint8))), self._gone)
 
     def _ask(self, what: Encode | Begin | Step | Load) -> Any:
         # Taken one by one: whatever is let go of meanwhile, in any thread, is told the next time.

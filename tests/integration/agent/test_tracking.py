@@ -8,11 +8,20 @@ import signal
 import pytest
 
 from tests.cvat_standin.annotator import TrackedFrame
-from tests.integration.agent.agent_process import AgentProcess
+from tests.cvat_standin.fault_control import ArmedFault
+from tests.integration.agent.agent_process import PREFIX, AgentProcess
 from tests.integration.agent.conftest import HEIGHT, LENGTH, WIDTH, World, disk_bitmap, square_bitmap
+from tests.integration.agent.faults import COMPLETE, FRAME
 
-COMPLETE = "POST /api/functions/queues/{id}/requests/{request_id}/complete"
-FRAME = "GET /api/tasks/{id}/data/"
+AHEAD = 3
+"""So far before its turn a frame is not yet fetched."""
+
+
+def on_record(world: World, frame: int) -> bool:
+    """Whether the request for this frame has been taken and recorded: from now on it is not lost."""
+    latest = world.cvat.requests(world.function)[-1]
+    with world.redis.client() as client:
+        return latest.params["frame"] == frame and bool(client.hexists(f"{PREFIX}requests", latest.id))
 
 
 def test_objects_of_several_types_are_tracked(world: World) -> None:
@@ -36,18 +45,18 @@ def test_an_agent_killed_in_the_middle_of_a_request_is_replaced_unnoticed(world:
     agents[0].start()
     agents[0].wait_ready()
     expected = world.track()
-    route = {"before its frame": FRAME, "before its completion": COMPLETE}
-    kill_after = {5: "before its frame", 14: "before its completion"}
+    stalls = {8: (FRAME, {"number": "8"}), 15: (COMPLETE, {})}
 
     def kill(tracked: TrackedFrame) -> None:
-        """Let the next request begin and stop there; then kill the agent and start another in its pod."""
-        if tracked.frame in kill_after:
-            stall = world.cvat.faults.stall(route[kill_after[tracked.frame]])
-            world.meanwhile(lambda: replace_when(stall.taken))
+        """Let the request for such a frame begin and stop there; then kill the agent and start another."""
+        frame = tracked.frame + AHEAD
+        if frame in stalls:
+            route, query = stalls[frame]
+            stall = world.cvat.faults.stall(route, query=query, skip=AHEAD - 1 if route == COMPLETE else 0)
+            world.meanwhile(lambda: replace_when(stall, frame))
 
-    def replace_when(reached: object) -> None:
-        assert callable(reached)
-        agents[-1].wait_for(lambda: reached() == 1)
+    def replace_when(stall: ArmedFault, frame: int) -> None:
+        agents[-1].wait_for(lambda: stall.taken() == 1 and on_record(world, frame))
         agents[-1].kill()
         world.cvat.faults.release()
         agents.append(world.new_agent(HOLDER="the-pod"))
@@ -68,15 +77,14 @@ def test_a_paused_agent_that_wakes_up_changes_nothing(world: World) -> None:
     second.wait_for(lambda: second.status().get("reason") == "WaitingForLease", 90)
 
     def pause(tracked: TrackedFrame) -> None:
-        if tracked.frame == 3:
-            stall = world.cvat.faults.stall(FRAME)
-            world.meanwhile(lambda: pause_when(stall.taken))
+        if tracked.frame == 1:
+            stall = world.cvat.faults.stall(FRAME, query={"number": "4"})
+            world.meanwhile(lambda: pause_when(stall))
         if tracked.frame == 7:
             first.signal(signal.SIGCONT)
 
-    def pause_when(reached: object) -> None:
-        assert callable(reached)
-        first.wait_for(lambda: reached() == 1)
+    def pause_when(stall: ArmedFault) -> None:
+        first.wait_for(lambda: stall.taken() == 1 and on_record(world, 4))
         first.signal(signal.SIGSTOP)
         world.cvat.faults.release()
 

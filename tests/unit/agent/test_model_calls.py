@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import Pipe
 
 import numpy as np
 import pytest
 
 from sam2_agent.adapters.model_calls import Line, Ready
+from sam2_agent.adapters.model_channel import channel
 from sam2_agent.adapters.model_server import ModelServer
 from sam2_agent.adapters.model_tracker import ModelTracker
 from sam2_agent.core.tracking import (
@@ -59,8 +59,8 @@ class Remote:
     def __init__(self) -> None:
         self.model = Model()
         self.server = ModelServer(self.model)
-        ours, model = Pipe()
-        ours_apart, apart = Pipe()
+        ours, model = channel()
+        ours_apart, apart = channel()
         self._ends = (ours, ours_apart)
         self._threads = [threading.Thread(target=self.server.serve, args=(line,)) for line in (model, apart)]
         for thread in self._threads:
@@ -218,7 +218,7 @@ def test_what_another_model_gave_is_refused(remote: Remote) -> None:
 
 
 def test_a_model_that_has_gone_is_told_by_how_it_ended() -> None:
-    ours, model = Pipe()
+    ours, model = channel()
     line = Line(ours, _ended)
     tracker = ModelTracker(Ready("toy", 1, SIDE), line, line)
     model.close()

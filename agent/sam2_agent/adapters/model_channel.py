@@ -1,0 +1,107 @@
+"""A line between the agent and its model's process, on which arrays go through memory that both of them see.
+
+A socket holds some 200 KB: a frame of 3 MB goes over it in many pieces, and for each of them one end waits
+for the other.  So what goes over the socket only describes the arrays, which lie in a file in memory:
+
+    sender                                                   receiver
+    arrays ──copied──► memory that both see ──copied──► arrays
+    description ─────► socket ────────────────────────► what was said
+
+An end sends when it has heard the other's last word (questions and answers take turns) and has copied what
+came with it: so nobody writes where the other still reads.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle  # noqa: TID251  (between two processes of one program; nothing of it is kept)
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Self, TypeAlias
+
+LARGE = 16 * 1024
+"""Bytes from which on an array goes through the memory that both see."""
+
+Descriptors: TypeAlias = tuple[int, int]
+"""Of an end's socket and of the memory."""
+
+
+class Channel:
+    """One end, which one thread uses at a time."""
+
+    def __init__(self, socket: Connection[Any, Any], memory: int) -> None:
+        """Both are closed with this object."""
+        self._socket = socket
+        self._memory = memory
+        self._seen: mmap.mmap | None = None
+
+    @classmethod
+    def given(cls, descriptors: Descriptors) -> Self:
+        """The end that another process made for this one."""
+        socket, memory = descriptors
+        return cls(Connection(socket), memory)
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """For the process to which this end is given."""
+        return self._socket.fileno(), self._memory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, said: object) -> None:
+        """Say something; raises `OSError` where the other end is closed."""
+        large: list[memoryview] = []
+
+        def stays(buffer: pickle.PickleBuffer) -> bool:
+            view = buffer.raw()
+            if view.nbytes >= LARGE:
+                large.append(view)
+            return view.nbytes < LARGE
+
+        description = pickle.dumps(said, protocol=5, buffer_callback=stays)
+        sizes = [view.nbytes for view in large]
+        start = 0
+        for view in large:
+            self._see(sum(sizes))[start : start + view.nbytes] = view
+            start += view.nbytes
+        self._socket.send((sizes, description))
+
+    def receive(self) -> Any:
+        """Hear what is said next; raises `EOFError` or `OSError` where the other end is closed."""
+        sizes, description = self._socket.recv()
+        large, start = [], 0
+        for size in sizes:
+            # Not bytes: an array over those cannot be written to, of which PyTorch warns.
+            large.append(bytearray(memoryview(self._see(sum(sizes)))[start : start + size]))
+            start += size
+        return pickle.loads(description, buffers=large)  # noqa: S301  (the other end is this program, too)
+
+    def wait(self) -> None:
+        """Return when there is something to hear, be it the end."""
+        self._socket.poll(None)
+
+    def close(self) -> None:
+        """Let the other end hear that this one is gone."""
+        if not self._socket.closed:
+            self._socket.close()
+            os.close(self._memory)
+
+    def _see(self, size: int) -> mmap.mmap:
+        """The memory, which becomes as large as the most that was ever sent at once."""
+        if self._seen is None or len(self._seen) < size:
+            if os.fstat(self._memory).st_size < size:
+                os.ftruncate(self._memory, size)
+            self._seen = mmap.mmap(self._memory, 0)
+        return self._seen
+
+
+def channel() -> tuple[Channel, Channel]:
+    """Both ends of a line; one is for another process."""
+    ours, theirs = Pipe()
+    memory = os.memfd_create("sam2-agent")
+    return Channel(ours, memory), Channel(theirs, os.dup(memory))
