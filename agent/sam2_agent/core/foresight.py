@@ -7,6 +7,8 @@ CVAT's page tracks frame by frame in one direction, so the guess is the frame be
 wrong guess costs what it computed and nothing else: what was foreseen is published only when it is asked for.
 It builds on what was published, hence one step and no more.  The frame after that is fetched and encoded: an
 annotator who asks without a pause finds the model at work on it while the answer before it is on its way.
+It is fetched when the one before it is asked for, if there was no spare time until then: so a frame's way
+from CVAT lies beside the model's work on another, and not in between.
 """
 
 from __future__ import annotations
@@ -36,17 +38,20 @@ LATEST = 8
 """So many guesses are looked back at to tell how many sessions there are."""
 
 FEW = 3
-"""With so few sessions among the latest guesses, a second encoded frame of each has room beside the first."""
+"""With so few sessions among the latest guesses, a second frame of each has room beside the first."""
 
 
 @dataclass(eq=False, slots=True)
 class _Guess:
     """A request that may come; `tracks` are the nonces of what it is about.
 
-    `wanted` until it has come, or never will; `leads_on` while what comes after it is worth a look.
+    It is about `frame`, and what follows it about `later`.  `wanted` until it has come, or never will;
+    `leads_on` while what comes after it is worth a look.
     """
 
     tracks: frozenset[str]
+    frame: Picture
+    later: Picture | None
     wanted: bool = True
     leads_on: bool = True
 
@@ -80,16 +85,21 @@ class Foresight:
         following = self._frames.beside(task, frame, way)
         if following is None:
             return
-        self._footage.fetch_soon(task, following)  # of a session's first frames only: later ones are here
+        later = self._frames.beside(task, following, way)
+        self._footage.fetch_soon(task, following)  # mostly it is here
         wanted = [guess for guess in self._guesses.values() if guess.wanted]
         for oldest in wanted[: max(0, len(wanted) + 1 - GUESSES)]:
             oldest.wanted = oldest.leads_on = False
-        guess = _Guess(frozenset(state.nonce for state in states))
+        guess = _Guess(
+            frozenset(state.nonce for state in states),
+            (task, following),
+            None if later is None else (task, later),
+        )
         self._latest.append(guess.tracks)
         for earlier, overtaken in self._guesses.items():
             if not overtaken.tracks.isdisjoint(guess.tracks):
                 earlier.cancel()  # its request was answered: the model is not at it
-        work = asyncio.ensure_future(self._foresee(guess, states, following))
+        work = asyncio.ensure_future(self._foresee(guess, states))
         self._guesses[work] = guess
         work.add_done_callback(self._end)
 
@@ -97,7 +107,10 @@ class Foresight:
         """Go no further with what was foreseen of these tracks: it is asked for now, or never will be."""
         asked = {state.nonce for state in states}
         for guess in self._guesses.values():
-            guess.wanted = guess.wanted and guess.tracks.isdisjoint(asked)
+            if not guess.tracks.isdisjoint(asked):
+                guess.wanted = False
+                if self._few():
+                    self._look_further(guess)
 
     async def watch(self) -> None:
         """Raise `DeviceLost` when it is found: the agent may start anew before anybody asks."""
@@ -108,25 +121,33 @@ class Foresight:
         for work in self._guesses:
             work.cancel()
 
-    async def _foresee(self, guess: _Guess, states: Sequence[State], frame: int) -> None:
+    async def _foresee(self, guess: _Guess, states: Sequence[State]) -> None:
         try:
-            task = states[0].task
-            await self._encode((task, frame), lambda: guess.wanted)
+            await self._encode(guess.frame, lambda: guess.wanted)
             # Only now, so that it takes nothing from those who send the answer and ask for the next.
-            if (later := self._frames.beside(task, frame, states[0].way)) is not None:
-                self._footage.fetch_soon(task, later)
+            self._look_further(guess)
+            _, frame = guess.frame
             tracks = [Progress(Steps(state.extended(frame), self._fingerprint)) for state in states]
             ready = [track for track in tracks if self._survivors.lacks_only_newest(track)]
             for track in ready:
                 track.todo = [track.steps.last]
             if ready:
                 await self._stepping.foresee(ready, self._spare, lambda: guess.wanted)
-            if later is not None and len(set(self._latest)) <= FEW:
-                await self._encode((task, later), lambda: guess.leads_on)
+            if guess.later and self._few():
+                await self._encode(guess.later, lambda: guess.leads_on)
         except DeviceLost as lost:
             self._lost.put_nowait(lost)
         except AgentError as why:
             log.debug("A request is not foreseen: %s", why)
+
+    def _few(self) -> bool:
+        """Whether there is room for a second frame of each session."""
+        return len(set(self._latest)) <= FEW
+
+    def _look_further(self, guess: _Guess) -> None:
+        """Have the frame fetched that follows the one that is foreseen."""
+        if guess.later:
+            self._footage.fetch_soon(*guess.later)
 
     async def _encode(self, picture: Picture, wanted: Callable[[], bool]) -> None:
         """Encode a frame in spare time, if it is wanted by then."""

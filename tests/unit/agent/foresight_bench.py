@@ -38,12 +38,14 @@ DELETED = (5, 6)
 class Film:
     """The frames of a task of which some are deleted.
 
-    `away` while CVAT serves none; `ends` while none seems to follow any.
+    `away` while CVAT serves none, `at_once` unless it lets all wait; `ends` while none seems to follow any.
     """
 
     def __init__(self) -> None:
         self.fetched: list[int] = []
         self.away = False
+        self.at_once = asyncio.Event()
+        self.at_once.set()
         self.ends = False
 
     async def count(self, _task: int, _frame: int) -> int:
@@ -57,6 +59,7 @@ class Film:
 
     async def image(self, task: int, frame: int, read: Callable[[NDArray[np.uint8]], T]) -> T:
         self.fetched.append(frame)
+        await self.at_once.wait()
         if self.away:
             raise CVATUnavailable("Away.", reason="CVATUnreachable")
         return read(picture(task, frame))

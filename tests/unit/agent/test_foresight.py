@@ -158,6 +158,22 @@ async def test_the_frame_after_the_next_is_encoded_where_few_are_tracked(bench: 
     assert bench.digest(frame + LATEST + 1) in bench.tracker.encoded_frames
 
 
+async def test_where_frames_come_slowly_the_next_is_fetched_when_one_is_asked_for(bench: Bench) -> None:
+    """Else each frame would be fetched in an annotator's time who never pauses."""
+    for begun in range(FEW + 1):
+        frame = 10 + 4 * begun
+        bench.film.at_once.set()
+        states = await bench.begin(frame)
+        bench.film.at_once.clear()
+        await bench.idle()
+        asked = asyncio.ensure_future(bench.track(states, frame + 1))
+        await bench.idle()
+        assert bench.film.fetched[-1] == frame + (2 if begun < FEW else 1)
+        bench.film.at_once.set()
+        await asked
+        await bench.idle()
+
+
 async def test_a_frame_that_cvat_did_not_serve_then_is_fetched_when_it_is_asked_for(bench: Bench) -> None:
     states = await bench.begin()
     bench.film.away = True
