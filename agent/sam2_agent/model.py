@@ -1,7 +1,7 @@
-"""The model's process: `python -m sam2_agent.model MODEL MEMORY APART MEMORY`, with the agent's own settings.
+"""The model's process: `python -m sam2_agent.model MODEL MEMORY APART APART_MEMORY`.
 
-The arguments are descriptors of two channels that the agent holds the other ends of;
-`adapters/model_process.py` starts it.
+It has the agent's own settings.  The arguments are descriptors of two channels that the agent holds the other
+ends of; `adapters/model_process.py` starts it.
 """
 
 from __future__ import annotations

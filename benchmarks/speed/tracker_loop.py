@@ -44,6 +44,7 @@ class TrackerLoop:
                     window=min(_WINDOW, len(frames)),
                     prompt=prompt,
                     recent=tuple(recent[-POINTER_FRAMES:]),
+                    shape="mask",
                 )
                 for prompt, recent in zip(first, later, strict=True)
             ]

@@ -43,7 +43,7 @@ def test_memory_of_both_precisions_comes_back_bit_for_bit(model: BuiltModel) -> 
         tracker = Sam2Tracker(model, precision)
         features = tracker.encode(tracker.resize(image))
         [first] = tracker.prompt(features, [MaskPrompt(mask)])
-        [second] = tracker.step(features, [Context(1, 2, first.remembered, ())])
+        [second] = tracker.step(features, [Context(1, 2, first.remembered, (), "mask")])
         memory = second.remembered.memory
         assert isinstance(memory, SpatialMemory)
         assert torch.equal(tracker.load_memory(tracker.dump_memory(memory)).features, memory.features)

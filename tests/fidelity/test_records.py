@@ -75,9 +75,9 @@ def test_a_context_with_a_gap_is_refused(tracker: Sam2Tracker, memory: SpatialMe
     features = tracker.encode(tracker.resize(np.zeros((8, 8, 3), np.uint8)))
     for recent in ((), (record(1),), (record(2), record(1)), (record(1), record(2), record(3))):
         with pytest.raises(ValueError, match="frames \\[1, 2\\] are needed"):
-            tracker.step(features, [Context(3, 16, record(0), recent)])
+            tracker.step(features, [Context(3, 16, record(0), recent, "mask")])
     with pytest.raises(TypeError, match="no memory"):
-        tracker.step(features, [Context(2, 16, record(0), (record(1, None),))])
+        tracker.step(features, [Context(2, 16, record(0), (record(1, None),), "mask")])
 
 
 def test_the_fingerprint_names_model_and_precision(model: BuiltModel) -> None:

@@ -103,7 +103,7 @@ def context(tracker: Sam2Tracker, stored: Sequence[Stored], index: int, window: 
         return Remembered(record.index, np.frombuffer(record.pointer, np.float32), record.score, memory)
 
     recent = stored[max(1, index - POINTER_FRAMES) : index]
-    return Context(index, window, read(stored[0]), tuple(map(read, recent)))
+    return Context(index, window, read(stored[0]), tuple(map(read, recent)), "mask")
 
 
 def same_bits(ours: Sequence[Logits], theirs: Sequence[Logits]) -> bool:

@@ -76,7 +76,7 @@ class Walk:
         ]
         window = min(16, self.frames_in_task)
         [output] = _TOY.step(
-            _encoded(self.task, frame), [Context(index, window, first.remembered, tuple(recent))]
+            _encoded(self.task, frame), [Context(index, window, first.remembered, tuple(recent), "mask")]
         )
         return Walk(self.task, self.frames_in_task, self.drawn, (*self.outputs, output))
 

@@ -16,12 +16,19 @@ from __future__ import annotations
 import mmap
 import os
 import pickle  # noqa: TID251  (between two processes of one program; nothing of it is kept)
+import weakref
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self, TypeAlias
 
 LARGE = 16 * 1024
-"""Bytes from which on an array goes through the memory that both see."""
+"""Bytes from which on an array that lies in one piece goes through the memory that both see."""
+
+ROOM = 8 * 1024 * 1024
+"""Bytes that this memory may take, for it is kept: more than a frame; prompts of 8K may take the slow way."""
+
+_NO_PROGRAM = 0x8
+"""MFD_NOEXEC_SEAL: hosts may refuse files in memory that could be run. Linux before 6.3 does not know it."""
 
 Descriptors: TypeAlias = tuple[int, int]
 """Of an end's socket and of the memory."""
@@ -31,10 +38,11 @@ class Channel:
     """One end, which one thread uses at a time."""
 
     def __init__(self, socket: Connection[Any, Any], memory: int) -> None:
-        """Both are closed with this object."""
+        """Both are this object's from now on."""
         self._socket = socket
         self._memory = memory
         self._seen: mmap.mmap | None = None
+        self._let_go = weakref.finalize(self, os.close, memory)
 
     @classmethod
     def given(cls, descriptors: Descriptors) -> Self:
@@ -57,27 +65,29 @@ class Channel:
         """Say something; raises `OSError` where the other end is closed."""
         large: list[memoryview] = []
 
-        def stays(buffer: pickle.PickleBuffer) -> bool:
+        def is_described(buffer: pickle.PickleBuffer) -> bool:
             view = buffer.raw()
-            if view.nbytes >= LARGE:
-                large.append(view)
-            return view.nbytes < LARGE
+            if view.nbytes < LARGE or view.nbytes + sum(other.nbytes for other in large) > ROOM:
+                return True
+            large.append(view)
+            return False
 
-        description = pickle.dumps(said, protocol=5, buffer_callback=stays)
+        description = pickle.dumps(said, protocol=5, buffer_callback=is_described)
         sizes = [view.nbytes for view in large]
-        start = 0
+        seen, start = self._see(sum(sizes)), 0
         for view in large:
-            self._see(sum(sizes))[start : start + view.nbytes] = view
+            seen[start : start + view.nbytes] = view
             start += view.nbytes
         self._socket.send((sizes, description))
 
     def receive(self) -> Any:
         """Hear what is said next; raises `EOFError` or `OSError` where the other end is closed."""
         sizes, description = self._socket.recv()
-        large, start = [], 0
+        large: list[bytearray] = []
+        seen, start = self._see(sum(sizes)), 0
         for size in sizes:
             # Not bytes: an array over those cannot be written to, of which PyTorch warns.
-            large.append(bytearray(memoryview(self._see(sum(sizes)))[start : start + size]))
+            large.append(bytearray(seen[start : start + size]))
             start += size
         return pickle.loads(description, buffers=large)  # noqa: S301  (the other end is this program, too)
 
@@ -87,21 +97,27 @@ class Channel:
 
     def close(self) -> None:
         """Let the other end hear that this one is gone."""
-        if not self._socket.closed:
-            self._socket.close()
-            os.close(self._memory)
+        self._socket.close()
+        self._seen = None
+        self._let_go()
 
-    def _see(self, size: int) -> mmap.mmap:
-        """The memory, which becomes as large as the most that was ever sent at once."""
-        if self._seen is None or len(self._seen) < size:
-            if os.fstat(self._memory).st_size < size:
-                os.ftruncate(self._memory, size)
-            self._seen = mmap.mmap(self._memory, 0)
-        return self._seen
+    def _see(self, size: int) -> memoryview:
+        """The memory, as large as the most that was ever sent at once; raises `MemoryError`."""
+        if size and (self._seen is None or len(self._seen) < size):
+            try:
+                if os.fstat(self._memory).st_size < size:
+                    os.ftruncate(self._memory, size)
+                self._seen = mmap.mmap(self._memory, 0)
+            except OSError as error:  # which would seem to be the other end's
+                raise MemoryError(f"no memory to share with the model's process: {error}") from error
+        return memoryview(self._seen or b"")
 
 
 def channel() -> tuple[Channel, Channel]:
     """Both ends of a line; one is for another process."""
     ours, theirs = Pipe()
-    memory = os.memfd_create("sam2-agent")
+    try:
+        memory = os.memfd_create("sam2-agent", os.MFD_CLOEXEC | _NO_PROGRAM)
+    except OSError:
+        memory = os.memfd_create("sam2-agent")
     return Channel(ours, memory), Channel(theirs, os.dup(memory))

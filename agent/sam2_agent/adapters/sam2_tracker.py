@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sam2_agent.adapters import sam2_memory
 from sam2_agent.adapters.resizing import resize
+from sam2_agent.adapters.sam2_batches import batches
 from sam2_agent.adapters.sam2_build import BuiltModel
 from sam2_agent.adapters.sam2_device import Precision, failures_translated, inference
 from sam2_agent.adapters.sam2_frames import EncodedFrame, normalize
@@ -27,7 +28,6 @@ from sam2_agent.adapters.sam2_memory import SpatialMemory
 from sam2_agent.core.shapes import write_points
 from sam2_agent.core.tracking import (
     MEMORY_FRAMES,
-    POINTER_FRAMES,
     BoxPrompt,
     Context,
     Features,
@@ -124,7 +124,7 @@ class Sam2Tracker:
         """Track each object one frame on; the answers equal those of one call for each."""
         frame = _own_frame(features)
         outputs: dict[int, Sam2Output] = {}
-        for places in _batches(contexts, self._batch_size):
+        for places in batches(contexts, self._batch_size):
             batch = self._step([contexts[place] for place in places], frame)
             outputs.update(zip(places, batch, strict=True))
         return [outputs[place] for place in range(len(contexts))]
@@ -277,24 +277,6 @@ class Sam2Tracker:
     def _synchronize(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-
-
-def _batches(contexts: Sequence[Context], size: int) -> Iterator[list[int]]:
-    """Places of contexts that SAM2 can track at once: same frame and window, at most `size` of them."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for place, context in enumerate(contexts):
-        _require_complete(context)
-        groups.setdefault((context.index, context.window), []).append(place)
-    for places in groups.values():
-        for start in range(0, len(places), size):
-            yield places[start : start + size]
-
-
-def _require_complete(context: Context) -> None:
-    """Refuse a context with a gap: SAM2 would pass over it silently and give another answer."""
-    needed = range(max(1, context.index - POINTER_FRAMES), context.index)
-    if context.index < 1 or context.prompt.index != 0 or [r.index for r in context.recent] != list(needed):
-        raise ValueError(f"the records of frames {list(needed)} are needed to track frame {context.index}")
 
 
 def _own_frame(features: Features) -> EncodedFrame:

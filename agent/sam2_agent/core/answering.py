@@ -141,7 +141,7 @@ class Answering:
             raise RequestRefused(
                 "A tracking state belongs to another task; start tracking again in this one."
             )
-        self._foresight.forget(states)
+        self._foresight.forget(states, request.frame)
         count = await self._frames.count(request.task, request.frame)
         if any(each.highest_frame >= count for each in states):
             raise RequestRefused(

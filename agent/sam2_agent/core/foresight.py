@@ -103,13 +103,13 @@ class Foresight:
         self._guesses[work] = guess
         work.add_done_callback(self._end)
 
-    def forget(self, states: Sequence[State]) -> None:
-        """Go no further with what was foreseen of these tracks: it is asked for now, or never will be."""
+    def forget(self, states: Sequence[State], asked_for: int) -> None:
+        """Go no further with what was foreseen of these tracks: this frame is asked for now."""
         asked = {state.nonce for state in states}
         for guess in self._guesses.values():
             if not guess.tracks.isdisjoint(asked):
                 guess.wanted = False
-                if self._few():
+                if guess.frame[1] == asked_for and self._few():
                     self._look_further(guess)
 
     async def watch(self) -> None:

@@ -21,7 +21,6 @@ MEMORY_FRAMES = 6
 POINTER_FRAMES = 15
 """How many frames before the current one SAM2 reads object pointers of (`max_obj_ptrs_in_encoder` - 1)."""
 
-
 ShapeType: TypeAlias = Literal["mask", "polygon", "rectangle"]
 """How CVAT is told where an object is."""
 
@@ -95,7 +94,7 @@ class Context:
     window: int
     prompt: Remembered
     recent: tuple[Remembered, ...]
-    shape: ShapeType = "mask"
+    shape: ShapeType
 
 
 class Output(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -28,6 +29,12 @@ def children(pid: int) -> list[int]:
         for file in Path(f"/proc/{pid}/task").glob("*/children")
         for child in file.read_text().split()
     ]
+
+
+def watched(pid: int, seconds: float = 30.0) -> Callable[[], bool]:
+    """Return what tells whether the process ends within so many seconds."""
+    descriptor = os.pidfd_open(pid)
+    return lambda: bool(select.select([descriptor], [], [], seconds)[0])
 
 
 def _most_resident(pid: int) -> int:

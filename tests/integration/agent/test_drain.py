@@ -11,7 +11,7 @@ import pytest
 
 from sam2_agent.core.patience import Patience
 from tests.cvat_standin.waiting import wait_for
-from tests.integration.agent.agent_process import PREFIX, AgentProcess
+from tests.integration.agent.agent_process import PREFIX, AgentProcess, children, watched
 from tests.integration.agent.conftest import World
 from tests.integration.agent.failing_model import SlowMemoryAttention, write_config
 from tests.integration.agent.faults import (
@@ -132,6 +132,17 @@ def test_an_agent_that_loads_its_model_stops_at_once(world: World, slow_model: d
     agent.wait_for(lambda: agent.status().get("reason") == "LoadingModel")
     agent.signal(signal.SIGTERM)
     assert ended_in_time(agent)
+
+
+def test_an_agent_that_has_only_just_begun_to_start_stops_at_once(world: World) -> None:
+    agent = world.new_agent(plain=True)
+    agent.start()
+    agent.wait_for(lambda: bool(children(agent.pid)))
+    [model] = children(agent.pid)  # which is yet to import what it needs, as is the agent
+    model_ended = watched(model)
+    agent.signal(signal.SIGTERM)
+    assert ended_in_time(agent)
+    assert model_ended()
 
 
 def test_an_agent_whose_redis_is_away_stops_in_time(world: World) -> None:

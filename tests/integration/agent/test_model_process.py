@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.integration.agent.agent_process import AgentProcess, children
+from tests.integration.agent.agent_process import AgentProcess, children, watched
 from tests.integration.agent.conftest import World
 from tests.integration.agent.failing_model import SlowMemoryAttention, write_config
 from tests.integration.agent.faults import at, judged, keys, meanwhile
-
-SECONDS = 30.0
 
 
 @pytest.fixture
@@ -30,12 +26,6 @@ def agent(world: World) -> AgentProcess:
 def model_of(agent: AgentProcess) -> int:
     [pid] = children(agent.pid)
     return pid
-
-
-def watched(pid: int) -> Callable[[], bool]:
-    """Return what tells whether the process ends within a time."""
-    descriptor = os.pidfd_open(pid)
-    return lambda: bool(select.select([descriptor], [], [], SECONDS)[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -77,7 +77,7 @@ def test_a_paused_agent_that_wakes_up_changes_nothing(world: World) -> None:
     second.wait_for(lambda: second.status().get("reason") == "WaitingForLease", 90)
 
     def pause(tracked: TrackedFrame) -> None:
-        if tracked.frame == 1:
+        if tracked.frame == 4 - AHEAD:
             stall = world.cvat.faults.stall(FRAME, query={"number": "4"})
             world.meanwhile(lambda: pause_when(stall))
         if tracked.frame == 7:

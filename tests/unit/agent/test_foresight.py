@@ -174,6 +174,19 @@ async def test_where_frames_come_slowly_the_next_is_fetched_when_one_is_asked_fo
         await bench.idle()
 
 
+async def test_where_another_frame_is_asked_for_nothing_more_is_fetched_on_the_way_foreseen(
+    bench: Bench,
+) -> None:
+    states = await bench.begin(10)
+    bench.film.at_once.clear()
+    await bench.idle()
+    asked = asyncio.ensure_future(bench.track(states, 30))
+    await bench.idle()
+    assert bench.film.fetched == [10, 11, 30]
+    bench.film.at_once.set()
+    await asked
+
+
 async def test_a_frame_that_cvat_did_not_serve_then_is_fetched_when_it_is_asked_for(bench: Bench) -> None:
     states = await bench.begin()
     bench.film.away = True

@@ -61,7 +61,7 @@ class Remote:
         self.server = ModelServer(self.model)
         ours, model = channel()
         ours_apart, apart = channel()
-        self._ends = (ours, ours_apart)
+        self._ours, self._theirs = (ours, ours_apart), (model, apart)
         self._threads = [threading.Thread(target=self.server.serve, args=(line,)) for line in (model, apart)]
         for thread in self._threads:
             thread.start()
@@ -70,11 +70,13 @@ class Remote:
 
     def close(self) -> None:
         self.model.go_on.set()
-        for end in self._ends:
+        for end in self._ours:
             end.close()
         for thread in self._threads:
             thread.join(SECONDS)
             assert not thread.is_alive(), "who is left alone ends"
+        for end in self._theirs:
+            end.close()
 
 
 def _ended() -> AgentError:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sam2_agent.adapters.model_channel import LARGE, Channel, channel
+from sam2_agent.adapters.model_channel import LARGE, ROOM, Channel, channel
 
 BOUNDARY = [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * 1024 * 1024]
 
@@ -24,6 +27,10 @@ def ends() -> Iterator[tuple[Channel, Channel]]:
 
 def noise(size: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+
+
+def open_descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
 
 
 def passed(ends: tuple[Channel, Channel], said: Any) -> Any:
@@ -65,6 +72,30 @@ def test_a_frame_does_not_go_through_the_socket(ends: tuple[Channel, Channel]) -
     saying.join(20.0)
     assert not saying.is_alive(), "nobody reads, and a socket does not hold a frame"
     assert np.array_equal(theirs.receive(), frame)
+
+
+def test_more_than_there_is_room_for_arrives_as_well(ends: tuple[Channel, Channel]) -> None:
+    arrays = [noise(ROOM // 2, seed) for seed in range(3)]
+    saying = threading.Thread(target=ends[0].send, args=(arrays,), daemon=True)
+    saying.start()
+    heard = ends[1].receive()
+    saying.join()
+    assert all(np.array_equal(one, other) for one, other in zip(arrays, heard, strict=True))
+    assert os.fstat(ends[0].descriptors[1]).st_size == ROOM
+
+
+def test_nothing_is_left_open() -> None:
+    before = open_descriptors()
+    for closed in (True, False):
+        ours, theirs = channel()
+        ours.send(noise(LARGE))
+        assert theirs.receive().nbytes == LARGE
+        if closed:
+            ours.close()
+            theirs.close()
+        del ours, theirs
+        gc.collect()
+        assert open_descriptors() == before
 
 
 def test_the_end_is_heard(ends: tuple[Channel, Channel]) -> None:
