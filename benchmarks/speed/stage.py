@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -17,6 +18,9 @@ import torch
 from benchmarks.speed.agents import Agent, TracedAgent, stock_agent
 from benchmarks.speed.clip import Clip
 from benchmarks.speed.models import Model
+from sam2_agent.adapters.redis_connection import connect
+from sam2_agent.adapters.redis_store import NONCE_CHARACTERS, RedisStore
+from sam2_agent.core.ports import Key, Publication, Taken
 from tests.cvat_standin.annotator import Annotator, Shape, TrackedFrame
 from tests.cvat_standin.client import CVAT, Account
 from tests.cvat_standin.waiting import wait_for
@@ -25,6 +29,9 @@ from tests.redis_server import DURABLE, RedisServer
 
 PATIENCE = 3600.0
 """Seconds that an annotator waits for a frame; published models are slow on a CPU."""
+
+_ANSWER_BYTES = 1000
+"""About what the small model's answers take."""
 
 _READY = "CVAT stand-in ready on "
 
@@ -100,6 +107,13 @@ class Stage:
                 client.ping()
                 took.append(1000 * (time.perf_counter() - began))
         return median(took)
+
+    def publication(self, objects: int) -> float:
+        """Milliseconds to publish so many answers by a store that has its process to itself, median of many.
+
+        No answer of an agent waits less: this is Redis, and redis-py.
+        """
+        return asyncio.run(_publication(self._redis.url, objects))
 
     def function(self) -> int:
         """A tracking function that everybody may use."""
@@ -206,6 +220,32 @@ class Stage:
 
     def _new_folder(self) -> Path:
         return self._folder / f"process-{next(self._numbers)}"
+
+
+async def _publication(url: str, objects: int) -> float:
+    life = 600
+    store = RedisStore(
+        connect(url, None),
+        prefix="s2t:{alone}:",
+        holder="alone",
+        state_seconds=life,
+        memory_seconds=life,
+        on_answer=lambda: None,
+    )
+    taken = await store.take("0" * NONCE_CHARACTERS, life)
+    if not isinstance(taken, Taken):
+        raise TypeError("somebody else uses these keys")
+    took = []
+    for turn in range(100):
+        answers = [
+            Publication(Key("answer", f"{turn}-{place}"), bytes(_ANSWER_BYTES), b"")
+            for place in range(objects)
+        ]
+        began = time.perf_counter()
+        await store.publish(taken.token, answers)
+        took.append(1000 * (time.perf_counter() - began))
+    await store.close()
+    return median(took)
 
 
 @contextmanager

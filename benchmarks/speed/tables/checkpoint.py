@@ -25,7 +25,8 @@ _METHOD = (
     "Milliseconds between having a request and telling CVAT the answer in which a call of the agent's "
     "store was under way, and not the model: record the "
     "request, read records, publish answers; from the call to its return in the agent, so with the agent's "
-    "own waits for its event loop. Redis is real, its append-only file "
+    "own waits for its event loop. Publish alone: the same call in a process that does nothing else. "
+    "Redis is real, its append-only file "
     "on, fsync every second. Written behind the answers are memories, which compete for Redis. Published "
     "sizes: no model, but one's time (30 ms a frame and 3 ms an object, asleep as for a GPU) and records, "
     "half a megabyte for each memory."
@@ -38,6 +39,7 @@ _COLUMNS = (
     Column("publish_ms", "publish ms", ".2f"),
     Column("checkpoint_ms", "all ms", ".2f"),
     Column("p95_ms", "p95 ms", ".2f"),
+    Column("alone_ms", "publish alone ms", ".2f"),
     Column("ping_ms", "a PING ms", ".2f"),
     Column("frame_ms", "frame ms"),
     Column("share", "share", ".3f"),
@@ -101,7 +103,7 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         with stage.traced(function, subject.model, **subject.more) as agent:
             session = stage.track(function, stage.task(clip), clip.shapes(objects), frames)
             spans = agent.spans(session.frames[-1].asked)
-            ping = stage.round_trip()
+        ping, alone = stage.round_trip(), stage.publication(objects)
     # The first tracked frames find connections and allocators cold.
     asked = session.tracked[2:]
     found = [served(spans, frame.asked, frame.answered) for frame in asked]
@@ -114,6 +116,7 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         "read_ms": median(each.milliseconds("read") for each in found),
         "publish_ms": median(each.milliseconds("publish") for each in found),
         "checkpoint_ms": median(whole),
+        "alone_ms": alone,
         "ping_ms": ping,
         "p95_ms": quantiles(whole, n=20)[-1],
         "frame_ms": median(frame.milliseconds for frame in asked),
