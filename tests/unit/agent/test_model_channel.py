@@ -85,6 +85,7 @@ def test_more_than_there_is_room_for_arrives_as_well(ends: tuple[Channel, Channe
 
 
 def test_nothing_is_left_open() -> None:
+    gc.collect()  # which may close what other tests left
     before = open_descriptors()
     for closed in (True, False):
         ours, theirs = channel()
@@ -95,7 +96,7 @@ def test_nothing_is_left_open() -> None:
             theirs.close()
         del ours, theirs
         gc.collect()
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
 
 def test_the_end_is_heard(ends: tuple[Channel, Channel]) -> None:
