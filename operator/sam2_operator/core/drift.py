@@ -43,7 +43,8 @@ def drift(wanted: Manifest, live: Manifest | None) -> str | None:
     """Give the path of the first difference; "missing" if nothing is there, None if all is right."""
     if live is None:
         return "missing"
-    return _differs(wanted, live, path="", quantity=False)
+    suffix = _differs(wanted, live)
+    return None if suffix is None else suffix.lstrip(".") or "object"
 
 
 def outlasts_an_apply(difference: str) -> bool:
@@ -65,44 +66,39 @@ def overwriting(wanted: Manifest, live: Any) -> Manifest:
     return patch
 
 
-def _differs(wanted: Any, live: Any, *, path: str, quantity: bool) -> str | None:
-    here = path or "object"
+def _differs(wanted: Any, live: Any, *, field: str = "", quantity: bool = False) -> str | None:
+    """Give the path from here to the first difference, put together only where there is one."""
     if isinstance(wanted, dict):
         if not isinstance(live, dict):
-            return here if wanted or live is not None else None
+            return "" if wanted or live is not None else None
         for key, value in wanted.items():
-            inner = _differs(
-                value,
-                live.get(key),
-                path=f"{path}.{key}".lstrip("."),
-                quantity=quantity or key in _QUANTITIES,
-            )
+            inner = _differs(value, live.get(key), field=key, quantity=quantity or key in _QUANTITIES)
             if inner is not None:
-                return inner
-        is_more = path.endswith(_SELECTORS) and live.keys() - wanted.keys()
-        return here if is_more else None
+                return f".{key}{inner}"
+        is_more = field in _SELECTORS and live.keys() - wanted.keys()
+        return "" if is_more else None
     if isinstance(wanted, list):
-        return _list_differs(wanted, live, path=here)
-    return None if _same(wanted, live, quantity=quantity) else here
+        return _list_differs(wanted, live)
+    return None if _same(wanted, live, quantity=quantity) else ""
 
 
-def _list_differs(wanted: list[Any], live: Any, *, path: str) -> str | None:
+def _list_differs(wanted: list[Any], live: Any) -> str | None:
     if not isinstance(live, list):
-        return path if wanted or live is not None else None
+        return "" if wanted or live is not None else None
     key = next(
         (key for key in _LIST_KEYS if wanted and all(isinstance(i, dict) and key in i for i in wanted)), None
     )
     if key is None:
         if len(wanted) != len(live):
-            return path
+            return ""
         pairs = list(zip(wanted, live, strict=True))
     else:
         found = {item.get(key): item for item in live if isinstance(item, dict)}
         pairs = [(item, found.get(item[key])) for item in wanted]
     for index, (item, other) in enumerate(pairs):
-        inner = _differs(item, other, path=f"{path}[{index}]", quantity=False)
+        inner = _differs(item, other)
         if inner is not None:
-            return inner
+            return f"[{index}]{inner}"
     return None
 
 
