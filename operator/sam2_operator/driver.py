@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from sam2_operator.errors import ConflictError, KubernetesError, OperatorError
 from sam2_operator.pace import Tracked, jittered
+from sam2_operator.timetable import Timetable
 from sam2_operator.workqueue import Workqueue
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Driver:
     problem: str | None = "The trackers have not been listed yet."
     """Why the operator may not know all trackers."""
     _queue: Workqueue[Key] = field(init=False)
+    _timetable: Timetable = field(init=False)
     _tracked: dict[Key, Tracked] = field(default_factory=dict)
     _running: dict[str, float] = field(default_factory=dict)
     """What is done in threads, and since when."""
@@ -65,6 +67,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         self._queue = Workqueue(self.waited)
+        self._timetable = Timetable(self.random)
 
     async def run(self) -> None:
         """Reconcile until stopped; then wait for what runs to end."""
@@ -161,7 +164,7 @@ class Driver:
             if outcome is not None and not outcome.exists and not tracked.woken:
                 del self._tracked[key]
                 return
-            tracked.end(loop.time(), outcome, self.pace, self.random)
+            tracked.end(loop.time(), outcome, self.pace, self._timetable)
         self._queue.add_after(key, tracked.rest(loop.time(), self.pace, self.random))
 
     async def _reconciled(self, key: Key, tracked: Tracked) -> Outcome | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from sam2_operator.core.observed import Pod
     from sam2_operator.reconcile import Outcome
+    from sam2_operator.timetable import Timetable
 
 _JITTER = 0.1
 _FIRST_RETRY_SECONDS = 1.0
@@ -36,12 +37,16 @@ class Pace:
 
 def backoff(failures: int, most: float, rng: random.Random) -> float:
     """Give the seconds to wait after so many failures in a row: doubling, up to the most, with jitter."""
-    return jittered(min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), most), rng)
+    return jittered(_doubled(failures, most), rng)
 
 
 def jittered(seconds: float, rng: random.Random) -> float:
     """Spread what would otherwise happen at once."""
     return seconds * rng.uniform(1 - _JITTER, 1 + _JITTER)
+
+
+def _doubled(failures: int, most: float) -> float:
+    return float(min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), most))
 
 
 @dataclass(slots=True)
@@ -65,17 +70,22 @@ class Tracked:
         self._wakes = self._wakes + 1 if restless else 0
         self.woken = False
 
-    def end(self, now: float, outcome: Outcome | None, pace: Pace, rng: random.Random) -> None:
+    def end(self, now: float, outcome: Outcome | None, pace: Pace, timetable: Timetable) -> None:
         """Note what came of it; None is a failure."""
         is_first, self.outcome, self._ended = self._ended == 0.0, outcome, now
         self.failures = 0 if outcome is not None else self.failures + 1
+        timetable.leave(self.due)
+        self.due = timetable.take(now, *self._rest_after(outcome, pace, is_first=is_first))
+
+    def _rest_after(self, outcome: Outcome | None, pace: Pace, *, is_first: bool) -> tuple[float, float]:
+        """Give the least and the most seconds until the next reconcile."""
         if outcome is None:
-            self.due = now + backoff(self.failures, pace.interval, rng)
-            return
+            wait = _doubled(self.failures, pace.interval)
+            return (1 - _JITTER) * wait, (1 + _JITTER) * wait
         usual = pace.interval if outcome.ready else pace.agent_interval
         wanted = usual if outcome.retry_seconds is None else outcome.retry_seconds
         # An operator that starts meets all trackers at once; it does not meet them at once ever after.
-        self.due = now + rng.uniform(0.0 if is_first else (1 - 2 * _JITTER) * wanted, wanted)
+        return 0.0 if is_first else (1 - 2 * _JITTER) * wanted, wanted
 
     def calm(self, pace: Pace) -> float:
         """Give how long notifications are gathered: short, unless reconciles have long chased each other."""

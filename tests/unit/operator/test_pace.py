@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 READY = Outcome(exists=True, ready=True, pod=pod())
 REPAIRED_WITHIN = 90.0
 BURST = 100
+MANY = 600
 
 
 @asynccontextmanager
@@ -76,6 +78,21 @@ def test_without_any_event_it_looks_again_in_time_to_repair(ready: bool) -> None
     at = play(story())
     assert longest_gap(at) + FRESH_SECONDS < REPAIRED_WITHIN - 3  # the rest is for the repair itself
     assert len(at) < 3600 / (50 if ready else 10)
+
+
+def test_many_trackers_are_looked_at_evenly_and_not_in_clusters() -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: READY) as (driver, at):
+            for number in range(MANY):
+                driver.wake("lab", f"t{number}")
+            await asyncio.sleep(900)
+            return at
+
+    seconds = Counter(int(each) for each in play(story()) if each > 300)
+    usual = seconds.total() / 600
+    assert usual > MANY / 60
+    assert max(seconds.values()) < 2 * usual
+    assert min(seconds[second] for second in range(300, 900)) > 0.3 * usual
 
 
 def test_a_tracker_that_nobody_told_of_is_found_in_time() -> None:
