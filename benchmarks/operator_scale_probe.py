@@ -42,8 +42,14 @@ class Tail:
         self._path, self._offset = path, path.stat().st_size if path.exists() else 0
 
     def lines(self) -> Iterator[str]:
-        """Give the whole lines since the last look."""
+        """Give the whole lines since the last look.
+
+        Raises:
+            RuntimeError: the file is another one now: what was written between is not known.
+        """
         with self._path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._offset:
+                raise RuntimeError(f"{self._path} was replaced while it was read.")
             file.seek(self._offset)
             for line in file:
                 if not line.endswith(b"\n"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -59,6 +60,7 @@ async def operate(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    _collect_garbage_seldom()
     metrics = OperatorMetrics()
     api = wiring.connect(settings.workers)
     world, kube = wiring.outside(settings, api, metrics)
@@ -98,6 +100,16 @@ async def operate(settings: Settings) -> None:
             world.store.close()
         told.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _collect_garbage_seldom() -> None:
+    """Let the search for circular garbage, of which there is little, seldom stop all threads.
+
+    A whole one looks at every object there is: with 1,000 trackers that took 0.2 s, five times a minute.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 100)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from sam2_operator.errors import ConflictError, KubernetesError, OperatorError
-from sam2_operator.pace import Tracked, jittered
-from sam2_operator.timetable import Timetable
+from sam2_operator.pace import Tracked, jittered, phases
 from sam2_operator.workqueue import Workqueue
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from sam2_operator.core.observed import Pod
@@ -58,8 +57,8 @@ class Driver:
     problem: str | None = "The trackers have not been listed yet."
     """Why the operator may not know all trackers."""
     _queue: Workqueue[Key] = field(init=False)
-    _timetable: Timetable = field(init=False)
     _tracked: dict[Key, Tracked] = field(default_factory=dict)
+    _phases: Iterator[float] = field(default_factory=phases)
     _running: dict[str, float] = field(default_factory=dict)
     """What is done in threads, and since when."""
     _ended: float = 0.0
@@ -67,7 +66,6 @@ class Driver:
 
     def __post_init__(self) -> None:
         self._queue = Workqueue(self.waited)
-        self._timetable = Timetable(self.random)
 
     async def run(self) -> None:
         """Reconcile until stopped; then wait for what runs to end."""
@@ -89,7 +87,7 @@ class Driver:
         key = (namespace, name)
         tracked = self._tracked.get(key)
         if tracked is None:
-            self._tracked[key] = Tracked()
+            self._tracked[key] = Tracked(next(self._phases))
             self._queue.add(key)
         else:
             tracked.woken = True
@@ -164,7 +162,7 @@ class Driver:
             if outcome is not None and not outcome.exists and not tracked.woken:
                 del self._tracked[key]
                 return
-            tracked.end(loop.time(), outcome, self.pace, self._timetable)
+            tracked.end(loop.time(), outcome, self.pace, self.random)
         self._queue.add_after(key, tracked.rest(loop.time(), self.pace, self.random))
 
     async def _reconciled(self, key: Key, tracked: Tracked) -> Outcome | None:

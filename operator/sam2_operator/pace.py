@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
 
     from sam2_operator.core.observed import Pod
     from sam2_operator.reconcile import Outcome
-    from sam2_operator.timetable import Timetable
 
 _JITTER = 0.1
 _FIRST_RETRY_SECONDS = 1.0
 _FREE_WAKES = 5
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_ROUNDING = 1e-6
+"""Of an interval: a turn that has just been taken is not taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Pace:
 
 def backoff(failures: int, most: float, rng: random.Random) -> float:
     """Give the seconds to wait after so many failures in a row: doubling, up to the most, with jitter."""
-    return jittered(_doubled(failures, most), rng)
+    return jittered(min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), most), rng)
 
 
 def jittered(seconds: float, rng: random.Random) -> float:
@@ -45,14 +50,22 @@ def jittered(seconds: float, rng: random.Random) -> float:
     return seconds * rng.uniform(1 - _JITTER, 1 + _JITTER)
 
 
-def _doubled(failures: int, most: float) -> float:
-    return float(min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), most))
+def phases() -> Iterator[float]:
+    """Give places in a circle of length 1, so that however many are taken, they are spread evenly.
+
+    Those that are drawn at random fall into clusters, and what falls together waits for the same processors
+    and the same API server. Multiples of the golden ratio do not (the three-distance theorem: V. T. Sós, "On
+    the distribution mod 1 of the sequence nα", 1958).
+    """
+    return (number * _GOLDEN % 1.0 for number in count())
 
 
 @dataclass(slots=True)
 class Tracked:
     """What is known of one tracker between two reconciles; times are the event loop's."""
 
+    phase: float = 0.0
+    """When in each interval it is reconciled if all is well, from 0 to 1."""
     woken: bool = True
     due: float = 0.0
     """When it is reconciled at the latest."""
@@ -70,22 +83,22 @@ class Tracked:
         self._wakes = self._wakes + 1 if restless else 0
         self.woken = False
 
-    def end(self, now: float, outcome: Outcome | None, pace: Pace, timetable: Timetable) -> None:
+    def end(self, now: float, outcome: Outcome | None, pace: Pace, rng: random.Random) -> None:
         """Note what came of it; None is a failure."""
-        is_first, self.outcome, self._ended = self._ended == 0.0, outcome, now
+        self.outcome, self._ended = outcome, now
         self.failures = 0 if outcome is not None else self.failures + 1
-        timetable.leave(self.due)
-        self.due = timetable.take(now, *self._rest_after(outcome, pace, is_first=is_first))
-
-    def _rest_after(self, outcome: Outcome | None, pace: Pace, *, is_first: bool) -> tuple[float, float]:
-        """Give the least and the most seconds until the next reconcile."""
         if outcome is None:
-            wait = _doubled(self.failures, pace.interval)
-            return (1 - _JITTER) * wait, (1 + _JITTER) * wait
-        usual = pace.interval if outcome.ready else pace.agent_interval
-        wanted = usual if outcome.retry_seconds is None else outcome.retry_seconds
-        # An operator that starts meets all trackers at once; it does not meet them at once ever after.
-        return 0.0 if is_first else (1 - 2 * _JITTER) * wanted, wanted
+            self.due = now + backoff(self.failures, pace.interval, rng)
+        elif outcome.ready and outcome.retry_seconds is None:
+            self.due = self._next_turn(now, pace.interval)
+        else:
+            wanted = pace.agent_interval if outcome.retry_seconds is None else outcome.retry_seconds
+            self.due = now + rng.uniform((1 - 2 * _JITTER) * wanted, wanted)
+
+    def _next_turn(self, now: float, interval: float) -> float:
+        """Give the next moment of its phase: all trackers have one each interval, each its own."""
+        turns = math.floor(now / interval - self.phase + _ROUNDING) + 1
+        return (turns + self.phase) * interval
 
     def calm(self, pace: Pace) -> float:
         """Give how long notifications are gathered: short, unless reconciles have long chased each other."""

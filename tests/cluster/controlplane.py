@@ -218,6 +218,7 @@ class ControlPlane:
             "--allow-privileged=true",
             f"--audit-policy-file={self.folder / 'audit-policy.json'}",
             f"--audit-log-path={self.files.audit_log}",
+            "--audit-log-maxsize=100000",  # MiB; who reads it must find all of it in one file
             "--profiling=false",
         ]
 

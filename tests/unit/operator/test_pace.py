@@ -88,11 +88,22 @@ def test_many_trackers_are_looked_at_evenly_and_not_in_clusters() -> None:
             await asyncio.sleep(900)
             return at
 
-    seconds = Counter(int(each) for each in play(story()) if each > 300)
-    usual = seconds.total() / 600
-    assert usual > MANY / 60
-    assert max(seconds.values()) < 2 * usual
-    assert min(seconds[second] for second in range(300, 900)) > 0.3 * usual
+    seconds = Counter(int(each) for each in play(story()) if each > 60)
+    usual = MANY / Settings().interval_seconds
+    assert all(0.7 * usual <= seconds[second] <= 1.3 * usual for second in range(61, 900))
+
+
+def test_few_trackers_that_came_one_after_the_other_are_looked_at_apart() -> None:
+    async def story() -> list[float]:
+        async with driving(lambda: READY) as (driver, at):
+            for number in range(4):
+                driver.wake("lab", f"t{number}")
+                await asyncio.sleep(60)
+            await asyncio.sleep(900)
+            return at
+
+    late = [each for each in play(story()) if each > 300]
+    assert min(later - earlier for earlier, later in pairwise(late)) > 5
 
 
 def test_a_tracker_that_nobody_told_of_is_found_in_time() -> None:
