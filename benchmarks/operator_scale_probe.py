@@ -39,7 +39,10 @@ class Tail:
     """Reads the lines that were added to a file since the last look."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, path.stat().st_size if path.exists() else 0
+        self._path, self._offset = path, 0
+        self._inode: int | None = None
+        if path.exists():
+            self._offset, self._inode = path.stat().st_size, path.stat().st_ino
 
     def lines(self) -> Iterator[str]:
         """Give the whole lines since the last look.
@@ -48,8 +51,10 @@ class Tail:
             RuntimeError: the file is another one now: what was written between is not known.
         """
         with self._path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) < self._offset:
+            inode = os.fstat(file.fileno()).st_ino
+            if inode != (self._inode or inode):
                 raise RuntimeError(f"{self._path} was replaced while it was read.")
+            self._inode = inode
             file.seek(self._offset)
             for line in file:
                 if not line.endswith(b"\n"):

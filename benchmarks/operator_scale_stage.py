@@ -134,11 +134,12 @@ def _cvat() -> Iterator[tuple[CVAT, int]]:
 def _kubelet(api: KubeApi) -> Iterator[None]:
     """Keep a node alive, and say of each pod bound to it that it runs."""
     stop = threading.Event()
+    run_already: set[str] = set()
     with _agents() as addresses:
         _make_node(api)
         threads = [
             threading.Thread(target=_every, args=(stop, 10.0, lambda: _renew(api))),
-            threading.Thread(target=_every, args=(stop, 0.3, lambda: _run_pods(api, addresses))),
+            threading.Thread(target=_every, args=(stop, 0.3, lambda: _run_pods(api, addresses, run_already))),
         ]
         for thread in threads:
             thread.start()
@@ -177,14 +178,16 @@ def _renew(api: KubeApi) -> None:
     api.call("PATCH", f"{_LEASES}/{NODE}", body={"spec": {"renewTime": _now()}}, content_type=MERGE)
 
 
-def _run_pods(api: KubeApi, addresses: Iterator[str]) -> None:
-    # From the API server's cache: the bench itself is to cost no more where there are many.
+def _run_pods(api: KubeApi, addresses: Iterator[str], run_already: set[str]) -> None:
+    # From the API server's cache, which may be late: the bench itself is to cost the same for many.
     selector = f"status.phase=Pending,spec.nodeName={NODE}"
-    pending = api.pages("/api/v1/pods", fieldSelector=selector, resourceVersion="0")
+    listed = api.pages("/api/v1/pods", fieldSelector=selector, resourceVersion="0")
+    pending = [pod for pod in listed if pod["metadata"]["uid"] not in run_already]
 
     def run(pod: dict[str, Any], address: str) -> None:
         path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/status"
         api.call("PATCH", path, body={"status": running(address)}, content_type=MERGE)
+        run_already.add(pod["metadata"]["uid"])
 
     with ThreadPoolExecutor(_THREADS // 2) as threads:
         list(threads.map(run, pending, addresses))

@@ -58,7 +58,7 @@ class Driver:
     """Why the operator may not know all trackers."""
     _queue: Workqueue[Key] = field(init=False)
     _tracked: dict[Key, Tracked] = field(default_factory=dict)
-    _phases: Iterator[float] = field(default_factory=phases)
+    _phases: Iterator[float] = field(init=False)
     _running: dict[str, float] = field(default_factory=dict)
     """What is done in threads, and since when."""
     _ended: float = 0.0
@@ -66,6 +66,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         self._queue = Workqueue(self.waited)
+        self._phases = phases(self.random.random())
 
     async def run(self) -> None:
         """Reconcile until stopped; then wait for what runs to end."""

@@ -50,21 +50,21 @@ def jittered(seconds: float, rng: random.Random) -> float:
     return seconds * rng.uniform(1 - _JITTER, 1 + _JITTER)
 
 
-def phases() -> Iterator[float]:
-    """Give places in a circle of length 1, so that however many are taken, they are spread evenly.
+def phases(start: float) -> Iterator[float]:
+    """Give places in a circle of length 1, the first of them `start`, spread evenly however many are taken.
 
     Those that are drawn at random fall into clusters, and what falls together waits for the same processors
-    and the same API server. Multiples of the golden ratio do not (the three-distance theorem: V. T. Sós, "On
-    the distribution mod 1 of the sequence nα", 1958).
+    and the same API server. Each multiple of the golden ratio divides one of the largest gaps that those
+    before it left (D. E. Knuth, The Art of Computer Programming, section 6.4).
     """
-    return (number * _GOLDEN % 1.0 for number in count())
+    return ((start + number * _GOLDEN) % 1.0 for number in count())
 
 
 @dataclass(slots=True)
 class Tracked:
     """What is known of one tracker between two reconciles; times are the event loop's."""
 
-    phase: float = 0.0
+    phase: float
     """When in each interval it is reconciled if all is well, from 0 to 1."""
     woken: bool = True
     due: float = 0.0
@@ -96,7 +96,10 @@ class Tracked:
             self.due = now + rng.uniform((1 - 2 * _JITTER) * wanted, wanted)
 
     def _next_turn(self, now: float, interval: float) -> float:
-        """Give the next moment of its phase: all trackers have one each interval, each its own."""
+        """Give the next moment of its phase: after now, and within an interval.
+
+        All trackers have one each interval, each its own; also who was woken shortly before has it.
+        """
         turns = math.floor(now / interval - self.phase + _ROUNDING) + 1
         return (turns + self.phase) * interval
 
