@@ -67,7 +67,7 @@ class Operator:
         cvat = SimCvat(world.cvat, world.network, clock, asker=Asker(name, self._tracker, world.writes))
         store = SimStateStore(world.redis, world.network)
         outside = wiring.World(
-            self.kube, self.kube, cvat, store, agents, clock, Counts(self._tracker, world.witness.left_behind)
+            self.kube, self.kube, cvat, store, agents, clock, Counts(self._tracker, world.witness.leave)
         )
         settings = Settings(agent_image="sam2-tracker-agent:sim", deletion_deadline_seconds=DEADLINE)
         self.reconciler = wiring.reconciler(settings, outside, name)

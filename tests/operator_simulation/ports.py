@@ -189,11 +189,11 @@ class Counts:
     """The port `Metrics`: something left behind is told by it also when no event can be made."""
 
     tracker: Callable[[], str | None]
-    left: set[str]
-    """Uids of trackers of which something was left behind."""
+    left: Callable[[str], None]
+    """Takes the uid of each tracker of which something was left behind."""
 
     def left_behind(self) -> None:
-        self.left.add(self.tracker() or "")
+        self.left(self.tracker() or "")
 
     def registered(self) -> None:
         return

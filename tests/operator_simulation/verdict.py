@@ -162,6 +162,7 @@ class Verdict:
                 made.made_for is None
                 or made.made_for in excused
                 or made.id in held
+                or made.id in self._world.witness.left_functions
                 or self._is_retained(made.id)
             ):
                 continue

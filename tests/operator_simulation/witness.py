@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sam2_operator.api.spec import FunctionSpec
 from tests.operator_simulation.agents import setting
+from tests.operator_simulation.people import TRACKERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,8 @@ class Witness:
         self._faults = world.network.faults
         self.left_behind: set[str] = set()
         """Uids of trackers of which the operator said that something was left."""
+        self.left_functions: set[int] = set()
+        """Functions that these held, also such as were made for another that registered the same."""
         self.revived: set[str] = set()
         """Uids of trackers for which a StatefulSet was made when they were gone already."""
         self._pods: dict[tuple[str, str], Manifest] = {}
@@ -53,6 +56,14 @@ class Witness:
     def complain(self, kind: Kind, what: str) -> None:
         self._world.trace.note("witness", what)
         self.flaws.append(Flaw(kind, what))
+
+    def leave(self, uid: str) -> None:
+        """Note that the operator said of a tracker that something of it is left."""
+        self.left_behind.add(uid)
+        for live in self._world.store.all(TRACKERS):
+            held = live.get("status", {}).get("functionID")
+            if live["metadata"]["uid"] == uid and held is not None:
+                self.left_functions.add(held)
 
     def decidable(self, made: Made) -> bool:
         """Whether CVAT listed a function in time for the operator to know what came of its request."""
