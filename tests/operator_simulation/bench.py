@@ -58,7 +58,7 @@ class Bench:
     def registrar(self) -> Registrar:
         """An operator that knows all trackers there are by now."""
         ledger = Ledger()
-        registrar = Registrar(self.kube, self.clock, ledger, "operator", Counts(lambda: None, set()))
+        registrar = Registrar(self.kube, self.clock, ledger, "operator", Counts(lambda: None, lambda _: None))
         ledger.fill(self.do(self.kube.trackers))
         return registrar
 

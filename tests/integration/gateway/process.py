@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 KEY = "the-key-of-the-doors-of-all-agents"
 OF_THE_PROCESS = 100 * 2**20
 """Memory of a gateway that has nothing to do, at most."""
-OF_ONE_WAITING = 2**19
+OF_ONE_WAITING = 5 * 2**17
 """Memory that a call takes which waits for room, at most."""
 
 
