@@ -15,7 +15,7 @@ from sam2_operator.gateway.settings import GatewaySettings
 from sam2_operator.settings import Settings
 from tests.chart.helm import CHART, Helm, Manifest, Rendered
 from tests.cvat_standin.serverless import Dashboard
-from tests.integration.gateway.process import OF_ONE_WAITING, OF_THE_PROCESS
+from tests.integration.gateway.process import ALLOCATOR, OF_ONE_WAITING, OF_THE_PROCESS
 
 VALUES = Path(__file__).parent / "values" / "gateway.yaml"
 SCOPED = Path(__file__).parent / "values" / "gateway-scoped.yaml"
@@ -136,6 +136,10 @@ def test_one_that_everybody_could_call_is_refused(helm: Helm, values: dict[str, 
 )
 def test_nonsense_is_refused(helm: Helm, values: dict[str, Any], sentence: str) -> None:
     assert sentence in helm.refusal(gateway={"enabled": True, "requireSecret": True, **values})
+
+
+def test_its_allocator_is_set_as_where_its_memory_is_measured(full: Rendered) -> None:
+    assert environment(full.one("Deployment", NAME)).items() >= ALLOCATOR.items()
 
 
 def test_what_it_holds_fits_into_its_memory(full: Rendered, helm: Helm) -> None:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BUFFER = 2**17
-"""Of a connection, in bytes: reading stops at twice as much. Callers that wait for room fill that; asyncio
-reads 256 KiB at once, so with less, reading would be stopped and begun again for each piece of a body."""
+"""Of a connection, in bytes: reading stops above twice as much. Callers that wait for room fill that and the
+256 KB that uvloop reads at once; with less, reading would be stopped and begun again for each such piece."""
 _KEPT_SECONDS = 30.0
 
 

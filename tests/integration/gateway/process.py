@@ -23,7 +23,9 @@ KEY = "the-key-of-the-doors-of-all-agents"
 OF_THE_PROCESS = 100 * 2**20
 """Memory of a gateway that has nothing to do, at most."""
 OF_ONE_WAITING = 5 * 2**17
-"""Memory that a call takes which waits for room, at most."""
+"""Memory that a call takes which waits for room, at most: two of uvloop's pieces, and its connection."""
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**20), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+"""How the chart sets glibc's allocator."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def gateway(kubeconfig: Path, folder: Path, **settings: str) -> Iterator[Gateway
     }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAM2_")}
     environment |= {f"SAM2_GATEWAY_{name}": value for name, value in usual.items()}
-    environment |= {"PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(kubeconfig)}
+    environment |= {"PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(kubeconfig), **ALLOCATOR}
     log = folder / "gateway.log"
     with log.open("ab") as output:
         command = [sys.executable, "-m", "sam2_operator", "gateway"]
