@@ -21,6 +21,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 LARGE = 16 * 1024
 """Bytes from which on an array that lies in one piece goes through the memory that both see."""
 
@@ -76,18 +79,18 @@ class Channel:
         sizes = [view.nbytes for view in large]
         seen, start = self._see(sum(sizes)), 0
         for view in large:
-            seen[start : start + view.nbytes] = view
+            # By NumPy, which meanwhile lets other threads run: the event loop waits for Redis.
+            seen[start : start + view.nbytes] = np.frombuffer(view, np.uint8)
             start += view.nbytes
         self._socket.send((sizes, description))
 
     def receive(self) -> Any:
         """Hear what is said next; raises `EOFError` or `OSError` where the other end is closed."""
         sizes, description = self._socket.recv()
-        large: list[bytearray] = []
+        large: list[NDArray[np.uint8]] = []
         seen, start = self._see(sum(sizes)), 0
         for size in sizes:
-            # Not bytes: an array over those cannot be written to, of which PyTorch warns.
-            large.append(bytearray(seen[start : start + size]))
+            large.append(seen[start : start + size].copy())
             start += size
         return pickle.loads(description, buffers=large)  # noqa: S301  (the other end is this program, too)
 
@@ -101,7 +104,7 @@ class Channel:
         self._seen = None
         self._let_go()
 
-    def _see(self, size: int) -> memoryview:
+    def _see(self, size: int) -> NDArray[np.uint8]:
         """The memory, as large as the most that was ever sent at once; raises `MemoryError`."""
         if size and (self._seen is None or len(self._seen) < size):
             try:
@@ -110,7 +113,7 @@ class Channel:
                 self._seen = mmap.mmap(self._memory, 0)
             except OSError as error:  # which would seem to be the other end's
                 raise MemoryError(f"no memory to share with the model's process: {error}") from error
-        return memoryview(self._seen or b"")
+        return np.frombuffer(self._seen or b"", np.uint8)
 
 
 def channel() -> tuple[Channel, Channel]:
