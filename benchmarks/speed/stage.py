@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import time
@@ -11,16 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
-from statistics import median
 
 import torch
 
+from benchmarks.speed import redis_alone
 from benchmarks.speed.agents import Agent, TracedAgent, stock_agent
 from benchmarks.speed.clip import Clip
 from benchmarks.speed.models import Model
-from sam2_agent.adapters.redis_connection import connect
-from sam2_agent.adapters.redis_store import NONCE_CHARACTERS, RedisStore
-from sam2_agent.core.ports import Key, Publication, Taken
 from tests.cvat_standin.annotator import Annotator, Shape, TrackedFrame
 from tests.cvat_standin.client import CVAT, Account
 from tests.cvat_standin.waiting import wait_for
@@ -29,9 +25,6 @@ from tests.redis_server import DURABLE, RedisServer
 
 PATIENCE = 3600.0
 """Seconds that an annotator waits for a frame; published models are slow on a CPU."""
-
-_ANSWER_BYTES = 1000
-"""About what the small model's answers take."""
 
 _READY = "CVAT stand-in ready on "
 
@@ -78,6 +71,15 @@ class Session:
         return [1000 * (after - before) for before, after in pairwise(moments)]
 
 
+@dataclass(frozen=True, slots=True)
+class RedisAlone:
+    """Milliseconds of calls to Redis: a PING, a publish by a bare socket, one by redis-py."""
+
+    ping: float
+    bare: float
+    library: float
+
+
 class Stage:
     """A CVAT and a Redis; `robot` owns the functions."""
 
@@ -98,22 +100,14 @@ class Stage:
         """CVAT's."""
         return int(self.cvat.url.rpartition(":")[2])
 
-    def round_trip(self) -> float:
-        """Milliseconds of a PING to Redis and back, median of many: no call of a store takes less."""
-        took = []
+    def redis_alone(self, objects: int) -> RedisAlone:
+        """Ask Redis with no agent around it; so many answers are published at once."""
         with self._redis.client() as client:
-            for _ in range(200):
-                began = time.perf_counter()
-                client.ping()
-                took.append(1000 * (time.perf_counter() - began))
-        return median(took)
-
-    def publication(self, objects: int) -> float:
-        """Milliseconds to publish so many answers by a store that has its process to itself, median of many.
-
-        No answer of an agent waits less: this is Redis, and redis-py.
-        """
-        return asyncio.run(_publication(self._redis.url, objects))
+            return RedisAlone(
+                ping=redis_alone.round_trip(client),
+                bare=redis_alone.bare_publication(client, objects),
+                library=redis_alone.publication(self._redis.url, objects),
+            )
 
     def function(self) -> int:
         """A tracking function that everybody may use."""
@@ -220,32 +214,6 @@ class Stage:
 
     def _new_folder(self) -> Path:
         return self._folder / f"process-{next(self._numbers)}"
-
-
-async def _publication(url: str, objects: int) -> float:
-    life = 600
-    store = RedisStore(
-        connect(url, None),
-        prefix="s2t:{alone}:",
-        holder="alone",
-        state_seconds=life,
-        memory_seconds=life,
-        on_answer=lambda: None,
-    )
-    taken = await store.take("0" * NONCE_CHARACTERS, life)
-    if not isinstance(taken, Taken):
-        raise TypeError("somebody else uses these keys")
-    took = []
-    for turn in range(100):
-        answers = [
-            Publication(Key("answer", f"{turn}-{place}"), bytes(_ANSWER_BYTES), b"")
-            for place in range(objects)
-        ]
-        began = time.perf_counter()
-        await store.publish(taken.token, answers)
-        took.append(1000 * (time.perf_counter() - began))
-    await store.close()
-    return median(took)
 
 
 @contextmanager

@@ -25,8 +25,8 @@ _METHOD = (
     "Milliseconds between having a request and telling CVAT the answer in which a call of the agent's "
     "store was under way, and not the model: record the "
     "request, read records, publish answers; from the call to its return in the agent, so with the agent's "
-    "own waits for its event loop. Publish alone: the same call in a process that does nothing else. "
-    "Redis is real, its append-only file "
+    "own waits for its event loop. Publish alone: the same call of the same store, once every 50 ms, in a "
+    "process that does nothing else; by a bare socket: only its bytes. Redis is real, its append-only file "
     "on, fsync every second. Written behind the answers are memories, which compete for Redis. Published "
     "sizes: no model, but one's time (30 ms a frame and 3 ms an object, asleep as for a GPU) and records, "
     "half a megabyte for each memory."
@@ -40,6 +40,7 @@ _COLUMNS = (
     Column("checkpoint_ms", "all ms", ".2f"),
     Column("p95_ms", "p95 ms", ".2f"),
     Column("alone_ms", "publish alone ms", ".2f"),
+    Column("bare_ms", "by a bare socket ms", ".2f"),
     Column("ping_ms", "a PING ms", ".2f"),
     Column("frame_ms", "frame ms"),
     Column("share", "share", ".3f"),
@@ -103,7 +104,7 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         with stage.traced(function, subject.model, **subject.more) as agent:
             session = stage.track(function, stage.task(clip), clip.shapes(objects), frames)
             spans = agent.spans(session.frames[-1].asked)
-        ping, alone = stage.round_trip(), stage.publication(objects)
+        alone = stage.redis_alone(objects)
     # The first tracked frames find connections and allocators cold.
     asked = session.tracked[2:]
     found = [served(spans, frame.asked, frame.answered) for frame in asked]
@@ -116,8 +117,9 @@ def _row(bench: Bench, subject: Subject, objects: int) -> Row:
         "read_ms": median(each.milliseconds("read") for each in found),
         "publish_ms": median(each.milliseconds("publish") for each in found),
         "checkpoint_ms": median(whole),
-        "alone_ms": alone,
-        "ping_ms": ping,
+        "alone_ms": alone.library,
+        "bare_ms": alone.bare,
+        "ping_ms": alone.ping,
         "p95_ms": quantiles(whole, n=20)[-1],
         "frame_ms": median(frame.milliseconds for frame in asked),
         "share": median(took / frame.milliseconds for took, frame in zip(whole, asked, strict=True)),
