@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.models import Model
-from benchmarks.speed.own_loop import OwnLoop
+from benchmarks.speed.own_loop import OwnLoop, torch_threads
 from benchmarks.speed.plots import figure, stacked
 from benchmarks.speed.report import Column, Goal, Row, Table
 
@@ -101,7 +101,7 @@ def _row(bench: Bench, model: Model, objects: int, pause: float, threads: int) -
     with bench.stage() as stage:
         ours, stock = stage.function(), stage.function()
         with (
-            _threads(threads),
+            torch_threads(threads),
             stage.ours(ours, model, threads=threads),
             stage.stock(stock, model, threads=threads),
         ):
@@ -131,17 +131,6 @@ def _row(bench: Bench, model: Model, objects: int, pause: float, threads: int) -
         "stock_beyond_ms": median(theirs - alone for alone, _, _, theirs in turns),
         "ratio": median((theirs - alone) / max(mine - alone, _LEAST_MS) for alone, _, mine, theirs in turns),
     }
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch has so many in this process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
