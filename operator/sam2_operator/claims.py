@@ -10,7 +10,7 @@ from sam2_operator.core.functions import candidates
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from sam2_operator.api.status import RegisteredFunction, Registration
+    from sam2_operator.api.status import RequestedFunction
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
     from sam2_operator.core.observed import Function
@@ -42,21 +42,21 @@ class Claims:
     def unclaimed(
         self,
         tracker: Tracker,
-        record: Registration | RegisteredFunction,
+        asked: RequestedFunction,
         listing: Collection[Function],
         own: Collection[int | None],
     ) -> list[int]:
-        """Give the functions listed that the record may have made besides its own, and nobody else.
+        """Give the functions listed that may have come of what was asked, besides its own and others'.
 
         Who has an unsettled registration of the same fields may have made them as well, and decides first.
         """
-        if not candidates(record, listing, {*own, *self.ledger.claimed(tracker)}):
+        if not candidates(asked, listing, {*own, *self.ledger.claimed(tracker)}):
             return []  # as usual: nothing for which to ask what all other trackers hold
         self.ledger.fill(self.kube.trackers())
         others, rivals = self.ledger.claimed(tracker), self.ledger.rivals(tracker)
         return [
             found.id
-            for found in candidates(record, listing, {*own, *others})
+            for found in candidates(asked, listing, {*own, *others})
             if not any(candidates(rival.registration, [found], ()) for rival in rivals)
         ]
 

@@ -232,8 +232,8 @@ class Reconciler:
         status = registered.tracker.status
         if workload.pod is not None and not (workload.current and serves(workload, status.function_id)):
             return status
-        contested = status.function is not None and status.function.attempts > 1
-        has_work = contested or status.obsolete_function_ids or status.duplicate_function_ids
+        surplus = status.obsolete_function_ids or status.duplicate_function_ids
+        has_work = surplus or status.unanswered_requests
         if not has_work or registered.problem is not None or not isinstance(sources.cvat, CvatAccess):
             return status
         return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2_operator.core.observed import Problem
+from sam2_operator.core.registration import known_ids
 from sam2_operator.core.settlement import Evidence, Made, Several, Unsettled, settle
 from sam2_operator.surplus import delete_function
 
@@ -46,7 +47,7 @@ class Retirement:
         user, listing = session.user(), session.functions()
         if user.id != pending.user_id:
             return Problem("OtherAccount", f"{user.username} cannot see what {pending.username} began.")
-        others = self.claims.of_others(tracker)
+        others = self.claims.of_others(tracker) | known_ids(tracker.status)
         evidence = Evidence(listing, others, self.claims.ledger.rivals(tracker))
         settled = settle(tracker.key, pending, evidence, self.clock.now())
         if isinstance(settled, Made):

@@ -45,15 +45,20 @@ class Surplus:
         )
 
     def _late(self, tracker: Tracker, session: CvatSession) -> list[int]:
-        """Give functions that an earlier attempt made after all: CVAT listed them too late."""
-        record, own = tracker.status.function, tracker.status.function_id
-        if record is None or record.attempts == 1:
+        """Give functions that came of earlier requests after all: CVAT listed them too late."""
+        status = tracker.status
+        if not status.unanswered_requests:
             return []
         try:
             listing = session.functions()
         except CvatError:
             return []
-        return self.claims.unclaimed(tracker, record, listing, {own, *tracker.status.obsolete_function_ids})
+        own = {status.function_id, *status.obsolete_function_ids}
+        return [
+            found
+            for asked in status.unanswered_requests
+            for found in self.claims.unclaimed(tracker, asked, listing, own)
+        ]
 
 
 def delete_function(session: CvatSession, function_id: int, account: int | None) -> None:

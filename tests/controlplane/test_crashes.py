@@ -79,6 +79,27 @@ def test_beyond_the_settle_time_the_extra_one_is_named_and_left_alone(
     assert namespace.condition("FunctionRegistered")["reason"] == "Registered"
 
 
+@pytest.mark.parametrize("wanted", [["bikes"], ["bikes", "cars"]])
+def test_an_extra_one_is_named_though_something_else_is_wanted_by_then(
+    annotation: CVAT, namespace: Namespace, operator: Operator, wanted: list[str]
+) -> None:
+    annotation.list_late()
+    namespace.apply_tracker(annotation.url, function={"name": "cars"})
+    annotation.faults.drop_reply("POST /api/functions")
+    operator.settle(namespace.name)
+    for name in wanted:
+        namespace.patch("s2t", "cars", {"spec": {"function": {"name": name}}})
+        operator.clock.advance(SETTLE_SECONDS)
+        operator.settle(namespace.name)
+    lost = min(function.id for function in annotation.functions())
+    annotation.release_lists()
+    operator.settle(namespace.name)
+    told = namespace.condition("FunctionRegistered")
+    assert told["reason"] == "DuplicateFunctions"
+    assert f"cannot be proven to be this tracker's: {lost}." in told["message"]
+    assert lost in {function.id for function in annotation.functions()}
+
+
 def test_two_trackers_of_one_name_and_account_never_share_a_function(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:

@@ -79,6 +79,10 @@ class Bench:
         assert found is not None
         return found
 
+    def rename_function(self, tracker: str, name: str) -> Tracker:
+        self.store.update(("sam2trackers", "lab", tracker), {"spec": {"function": {"name": name}}})
+        return self.read(tracker)
+
     def pending(self, above: int, *, seconds_ago: float = 0.0, user: int = 1) -> dict[str, Any]:
         return {
             "registration": {

@@ -20,6 +20,9 @@ from tests.operator_simulation.cvat import Made
 if TYPE_CHECKING:
     from sam2_operator.core.observed import User
 
+REQUEST = {**fields(1), "aboveID": 0}
+UNANSWERED = {"unansweredRequests": [REQUEST]}
+
 
 @pytest.fixture
 def bench() -> Bench:
@@ -145,10 +148,12 @@ def test_what_was_asked_for_twice_is_looked_for_also_when_it_is_made_once_more(b
     late = bench.cvat.make("cars", 1).id
     deleted = bench.cvat.make("cars", 1).id
     del bench.cvat.functions[deleted]
-    record = {**fields(1), "adopted": False, "attempts": 2, "aboveID": 0}
-    again = bench.tracker("cars", {"functionID": deleted, "function": record})
-    bench.do(lambda: bench.registrar().ensure(again, bench.session()))
-    assert bench.read("cars").status.duplicate_function_ids == [late]
+    record = {**fields(1), "adopted": False}
+    status = {"functionID": deleted, "function": record, **UNANSWERED}
+    again = bench.tracker("cars", status)
+    made = bench.do(lambda: bench.registrar().ensure(again, bench.session())).tracker
+    left = bench.do(lambda: bench.registrar().tidied(made, bench.session()))
+    assert left.duplicate_function_ids == [late]
 
 
 @pytest.mark.parametrize("held", [{}, {"functionID": 1, "function": {**fields(1), "adopted": False}}])
@@ -188,7 +193,7 @@ def while_it_is_made(bench: Bench, act: Callable[[], object]) -> None:
 def test_a_function_made_after_another_operator_took_over_is_remembered_and_deleted(bench: Bench) -> None:
     cars, operator = bench.tracker("cars"), bench.registrar()
     again = bench.pending(0)
-    again["registration"]["attempts"] = 2
+    again["registration"]["instance"] = "operator-1"
     key = ("sam2trackers", "lab", "cars")
     while_it_is_made(bench, lambda: bench.store.update_status(key, {"status": again}))
     with pytest.raises(ConflictError):
@@ -207,18 +212,32 @@ def test_a_function_made_for_a_tracker_that_was_forced_away_meanwhile_is_deleted
 
 def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> None:
     own, other = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**fields(1), "adopted": False, "attempts": 2}
-    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    record = {**fields(1), "adopted": False}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     surplus = Surplus(Claims(bench.kube, Ledger()))
     left = bench.do(lambda: surplus.removed(tracker, bench.session()))
     assert left.duplicate_function_ids == [other]
     assert set(bench.cvat.functions) == {own, other}
 
 
+@pytest.mark.parametrize("wanted", [["bikes"], ["bikes", "cars"]])
+def test_what_comes_too_late_is_named_though_another_name_was_wanted_meanwhile(
+    bench: Bench, wanted: list[str]
+) -> None:
+    cars = bench.tracker("cars", bench.pending(0, seconds_ago=90))
+    for name in wanted:
+        cars = bench.rename_function("cars", name)
+        cars = bench.do(lambda of=cars: bench.registrar().ensure(of, bench.session())).tracker
+    late = bench.cvat.make("cars", 1, made_for="cars").id
+    surplus = Surplus(Claims(bench.kube, Ledger()))
+    left = bench.do(lambda: surplus.removed(cars, bench.session()))
+    assert left.duplicate_function_ids == [late]
+
+
 def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) -> None:
     own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**fields(1), "adopted": False, "attempts": 2}
-    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    record = {**fields(1), "adopted": False}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     bench.tracker("bikes", bench.pending(theirs - 1))
     surplus = Surplus(Claims(bench.kube, Ledger()))
     assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
@@ -226,8 +245,8 @@ def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) 
 
 def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench) -> None:
     own, theirs = (bench.cvat.make("cars", 1).id for _ in range(2))
-    record = {**fields(1), "adopted": False, "attempts": 2}
-    tracker = bench.tracker("cars", {"functionID": own, "function": record})
+    record = {**fields(1), "adopted": False}
+    tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     ledger = Ledger()
     ledger.fill(bench.do(bench.kube.trackers))
     bench.tracker("bikes", {"functionID": theirs, "function": {**fields(1), "adopted": False}})

@@ -198,6 +198,7 @@ def _digest(live: Manifest) -> str:
         f"{each['type']}={each['status']}({each['reason']})@{each['observedGeneration']}"
         for each in status.get("conditions", [])
     ]
-    kept = ("functionID", "observedGeneration", "registration", "obsoleteFunctionIDs", "duplicateFunctionIDs")
+    lists = ("unansweredRequests", "obsoleteFunctionIDs", "duplicateFunctionIDs")
+    kept = ("functionID", "observedGeneration", "registration", *lists)
     told = {key: status[key] for key in kept if key in status}
     return f"generation {live['metadata']['generation']} {told} {' '.join(conditions)}"

@@ -13,6 +13,7 @@ ConditionType = Literal["Ready", "FunctionRegistered", "StateStoreReachable", "A
 
 Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+MAX_UNANSWERED = 16
 FunctionID = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
 
 
@@ -41,10 +42,9 @@ class Condition(StatusModel):
     )
 
 
-class Registration(StatusModel):
-    """A function about to be registered, written before CVAT is asked: a crash cannot register it twice."""
+class RequestedFunction(StatusModel):
+    """A function that CVAT was asked for, and of which it may have made one."""
 
-    instance: Text = Field(description="The operator process that wrote it.")
     name: Text = Field(description="Name of the function.")
     visibility: Literal["private", "public"] = Field(description="Visibility of the function.")
     shape_types: Annotated[list[ShapeType], Field(max_length=3)] = Field(
@@ -56,17 +56,17 @@ class Registration(StatusModel):
         description="The highest id among CVAT's functions before; the new function's is higher.",
         json_schema_extra={"format": "int64"},
     )
-    attempts: int = Field(
-        1,
-        ge=1,
-        description="How often CVAT was asked; more than once when nothing was seen of an earlier time.",
-        json_schema_extra={"format": "int32"},
-    )
     user_id: int = Field(
         alias="userID", description="Id of the account that asked.", json_schema_extra={"format": "int64"}
     )
     username: Text = Field(description="Name of that account.")
-    since: Timestamp = Field(description="When CVAT was last asked.")
+
+
+class Registration(RequestedFunction):
+    """A function about to be registered, written before CVAT is asked: a crash cannot register it twice."""
+
+    instance: Text = Field(description="The operator process that wrote it.")
+    since: Timestamp = Field(description="When CVAT was asked.")
 
 
 class RegisteredFunction(StatusModel):
@@ -86,19 +86,6 @@ class RegisteredFunction(StatusModel):
         json_schema_extra={"format": "int64"},
     )
     username: Text = Field(description="Name of that account.")
-    attempts: int = Field(
-        1,
-        ge=1,
-        description="How often CVAT was asked for it; after more than once, duplicates are looked for.",
-        json_schema_extra={"format": "int32"},
-    )
-    above_id: int = Field(
-        0,
-        ge=0,
-        alias="aboveID",
-        description="The highest id among CVAT's functions before it was registered.",
-        json_schema_extra={"format": "int64"},
-    )
 
 
 class AgentStatus(StatusModel):
@@ -133,6 +120,11 @@ class TrackerStatus(StatusModel):
     agent: AgentStatus | None = Field(None, description="Where the agent runs.")
     function: RegisteredFunction | None = Field(None, description="The function as registered or adopted.")
     registration: Registration | None = Field(None, description="A registration that is under way.")
+    unanswered_requests: Annotated[list[RequestedFunction], Field(max_length=MAX_UNANSWERED)] = Field(
+        default_factory=list,
+        description="Functions that CVAT was asked for and did not show in time. One that it shows later is "
+        "told in duplicateFunctionIDs, also when the tracker asks for something else by then.",
+    )
     obsolete_function_ids: Annotated[list[FunctionID], Field(max_length=64)] = Field(
         default_factory=list,
         alias="obsoleteFunctionIDs",

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
+    from sam2_operator.api.status import (
+        RegisteredFunction,
+        Registration,
+        RequestedFunction,
+        TrackerStatus,
+    )
     from sam2_operator.core.observed import Function, User
     from sam2_operator.core.settlement import Rival
 
@@ -93,7 +98,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Write the status: an intent of which nothing came, or a function that is another's, is given up."""
+    """Write the status: a request of which nothing came, or a function that is another's, is given up."""
 
     status: TrackerStatus
     why: str
@@ -120,19 +125,19 @@ Decision: TypeAlias = Keep | LookAround | Register | Adopt | Abandon | Wait | St
 
 
 def candidates(
-    intent: Registration | RegisteredFunction, listing: Iterable[Function], excluded: Collection[int | None]
+    asked: RequestedFunction, listing: Iterable[Function], excluded: Collection[int | None]
 ) -> tuple[Function, ...]:
-    """Give the functions that the intent may have made."""
+    """Give the functions that may have come of what was asked."""
     return tuple(
         function
         for function in listing
-        if function.id > intent.above_id
+        if function.id > asked.above_id
         and function.id not in excluded
-        and function.owner_id == intent.user_id
-        and fields_of(intent).describes(function)
+        and function.owner_id == asked.user_id
+        and fields_of(asked).describes(function)
     )
 
 
-def fields_of(record: Registration | RegisteredFunction) -> Fields:
+def fields_of(record: RequestedFunction | RegisteredFunction) -> Fields:
     """Give the fields written in the status."""
     return Fields(record.name, record.visibility, tuple(sorted(record.shape_types)))

@@ -10,8 +10,8 @@ order that keeps a tracker at one function, whatever dies in between:
 Whoever finds an intent without an id (a crash between 1 and 3, or an answer that was lost) does not know
 whether CVAT made the function. It looks for functions with exactly those fields, of the same account, with a
 higher id, that no other tracker holds. One is ours. None, again and again until a settle time is over (CVAT
-may list late), means that none was made. Several cannot be told apart: nothing is done, a condition names
-them. `core.settlement` decides that.
+may list late), means that none was made; the request is remembered, for what CVAT lists even later is told.
+Several cannot be told apart: nothing is done, a condition names them. `core.settlement` decides that.
 
 A function is gone only when CVAT itself says so to the account that had it: an ingress's 404, or another
 account's, is a condition and never a second function.
@@ -34,6 +34,7 @@ from sam2_operator.core.functions import (
 )
 from sam2_operator.core.settlement import SETTLE, Evidence, Made, Nothing, Several, settle
 from sam2_operator.core.timestamps import text
+from sam2_operator.core.unanswered import given_up
 
 if TYPE_CHECKING:
     from sam2_operator.core.functions import (
@@ -70,7 +71,7 @@ def decide(view: View) -> Decision:
 
 
 def _begin(view: View, around: Surroundings) -> Decision:
-    status, record, user = view.status, view.status.function, around.user
+    status, user = view.status, around.user
     if (anothers := _anothers(status, user)) is not None:
         return Stop("OtherAccount", _other_account(status, anothers, user))
     if view.current is None and status.function_id in {function.id for function in around.listing}:
@@ -87,9 +88,6 @@ def _begin(view: View, around: Surroundings) -> Decision:
             f"The tracker {rival} is registering a function of the same name; this one follows.",
         )
     highest = max((function.id for function in around.listing), default=0)
-    if record is not None and record.attempts > 1 and fields_of(record) == view.desired:
-        # It was asked for more than once: what an earlier attempt made may be listed only now.
-        return Register(_intent(view, user, record.above_id, attempts=record.attempts))
     return Register(_intent(view, user, max(highest, status.function_id or 0)))
 
 
@@ -112,8 +110,6 @@ def registered(status: TrackerStatus, intent: Registration, function_id: int) ->
         adopted=False,
         user_id=intent.user_id,
         username=intent.username,
-        attempts=intent.attempts,
-        above_id=intent.above_id,
     )
     return status.model_copy(
         update={
@@ -138,7 +134,7 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
             f"holds the credentials of {user.username}, who cannot see what came of it. Put back the "
             f"credentials of {intent.username}, or delete the tracker and make it again.",
         )
-    evidence = Evidence(around.listing, view.claimed, view.rivals)
+    evidence = Evidence(around.listing, {*view.claimed, *known_ids(view.status)}, view.rivals)
     settled = settle(view.key, intent, evidence, view.now)
     if isinstance(settled, Made):
         return Adopt(
@@ -154,10 +150,7 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
         )
     if not isinstance(settled, Nothing):
         return Wait(settled.wait.total_seconds(), "Settling", settled.message)
-    if view.adopt_id is None and fields_of(intent) == view.desired:
-        return Register(_intent(view, user, intent.above_id, attempts=intent.attempts + 1))
-    why = "Nothing came of a registration that is no longer wanted."
-    return Abandon(view.status.model_copy(update={"registration": None}), why)
+    return Abandon(given_up(view.status, intent), "Nothing came of a registration within the settle time.")
 
 
 def _adopt_given(view: View, function_id: int, user: User) -> Decision:
@@ -204,7 +197,13 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
     )
 
 
-def _intent(view: View, user: User, above_id: int, *, attempts: int = 1) -> Registration:
+def known_ids(status: TrackerStatus) -> set[int]:
+    """Give the functions that the status names: none of them came of a registration that is under way."""
+    current = () if status.function_id is None else (status.function_id,)
+    return {*current, *status.obsolete_function_ids, *status.duplicate_function_ids}
+
+
+def _intent(view: View, user: User, above_id: int) -> Registration:
     return Registration.model_validate(
         {
             "instance": view.instance,
@@ -214,7 +213,6 @@ def _intent(view: View, user: User, above_id: int, *, attempts: int = 1) -> Regi
             "aboveID": above_id,
             "userID": user.id,
             "username": user.username,
-            "attempts": attempts,
             "since": text(view.now),
         }
     )

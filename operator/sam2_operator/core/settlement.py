@@ -79,7 +79,7 @@ class Evidence:
 
     listing: Iterable[Function]
     claimed: Collection[int]
-    """Functions that other trackers hold."""
+    """Functions that other trackers hold, and those that this one knows of."""
     rivals: Iterable[Rival]
 
 

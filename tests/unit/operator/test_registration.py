@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sam2_operator.api.status import Registration, TrackerStatus
+from sam2_operator.api.status import MAX_UNANSWERED, Registration, TrackerStatus
 from sam2_operator.core.functions import (
     Abandon,
     Adopt,
@@ -53,6 +53,11 @@ def pending(seconds_ago: float = 0, **changes: Any) -> dict[str, Any]:
     return {"registration": {**intent, **changes}}
 
 
+def unanswered(**changes: Any) -> dict[str, Any]:
+    asked = pending(**changes)["registration"]
+    return {key: asked[key] for key in asked if key not in ("instance", "since")}
+
+
 def view(status: dict[str, Any] | None = None, *listed: Any, **changes: Any) -> View:
     usual = View(
         key="lab/cars",
@@ -81,7 +86,7 @@ def test_without_a_function_cvat_is_asked_for_all_first() -> None:
 def test_the_first_registration_remembers_the_highest_id() -> None:
     decision = decide(view(None, function(7, name="other"), function(10, owner_id=2)))
     assert isinstance(decision, Register)
-    assert (decision.intent.above_id, decision.intent.attempts) == (10, 1)
+    assert decision.intent.above_id == 10
     assert (decision.intent.instance, decision.intent.username) == ("operator-1", "ann")
 
 
@@ -159,16 +164,45 @@ def test_none_is_waited_for_until_the_settle_time_is_over(seconds: int) -> None:
     assert decision.seconds == 60 - seconds
 
 
-def test_none_after_the_settle_time_is_asked_for_again_and_counted() -> None:
-    decision = decide(view(pending(60), function(30, name="other")))
-    assert isinstance(decision, Register)
-    assert (decision.intent.above_id, decision.intent.attempts) == (10, 2)
-
-
-def test_none_after_the_settle_time_is_forgotten_when_something_else_is_wanted() -> None:
-    decision = decide(view(pending(60), desired=Fields("bikes", "private", ("mask",))))
+@pytest.mark.parametrize("desired", [FIELDS, Fields("bikes", "private", ("mask",))])
+def test_none_after_the_settle_time_is_remembered_as_unanswered_whatever_is_wanted_by_then(
+    desired: Fields,
+) -> None:
+    decision = decide(view(pending(60), function(30, name="other"), desired=desired))
     assert isinstance(decision, Abandon)
     assert decision.status.registration is None
+    (asked,) = decision.status.unanswered_requests
+    assert (asked.name, asked.above_id, asked.user_id) == ("cars", 10, 1)
+
+
+def test_what_was_not_answered_is_asked_for_again_and_nothing_that_was_there_before_is_taken_for_it() -> None:
+    asked = {"unansweredRequests": [unanswered()]}
+    decision = decide(view(asked, function(30)))
+    assert isinstance(decision, Register)
+    assert decision.intent.above_id == 30
+
+
+@pytest.mark.parametrize("earlier", [3, 20])
+def test_equal_requests_are_remembered_once_and_others_beside_them(earlier: int) -> None:
+    before = [unanswered(name="bikes", aboveID=5), unanswered(aboveID=earlier)]
+    decision = decide(view({"unansweredRequests": before, **pending(60)}))
+    assert isinstance(decision, Abandon)
+    remembered = [(each.name, each.above_id) for each in decision.status.unanswered_requests]
+    assert remembered == [("bikes", 5), ("cars", min(earlier, 10))]
+
+
+def test_of_more_requests_than_a_status_may_hold_the_last_are_remembered() -> None:
+    many = [unanswered(name=f"cars-{number}") for number in range(MAX_UNANSWERED)]
+    decision = decide(view({"unansweredRequests": many, **pending(60)}))
+    assert isinstance(decision, Abandon)
+    status = TrackerStatus.model_validate(decision.status.model_dump(by_alias=True))
+    names = [each.name for each in status.unanswered_requests]
+    assert names == [*(f"cars-{number}" for number in range(1, MAX_UNANSWERED)), "cars"]
+
+
+@pytest.mark.parametrize("known", [{"obsoleteFunctionIDs": [11]}, {"duplicateFunctionIDs": [11]}])
+def test_a_function_that_the_status_knows_came_of_something_else(known: dict[str, Any]) -> None:
+    assert isinstance(decide(view({**pending(), **known}, function(11))), Wait)
 
 
 def test_an_interrupted_registration_is_settled_by_its_own_fields() -> None:
