@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,7 +228,8 @@ def test_what_comes_too_late_is_named_though_another_name_was_wanted_meanwhile(
     cars = bench.tracker("cars", bench.pending(0, seconds_ago=90))
     for name in wanted:
         cars = bench.rename_function("cars", name)
-        cars = bench.do(lambda of=cars: bench.registrar().ensure(of, bench.session())).tracker
+        ensure = partial(bench.registrar().ensure, cars, bench.session())
+        cars = bench.do(ensure).tracker
     late = bench.cvat.make("cars", 1, made_for="cars").id
     surplus = Surplus(Claims(bench.kube, Ledger()))
     left = bench.do(lambda: surplus.removed(cars, bench.session()))
