@@ -11,14 +11,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_operator.api.status import MAX_FUNCTIONS
 from sam2_operator.core.functions import fields_of
-from sam2_operator.core.registration import registered
+from sam2_operator.core.records import registered
 from sam2_operator.core.settlement import SETTLE
 from sam2_operator.errors import ConflictError, CvatError, CvatUnreachableError
 from sam2_operator.surplus import delete_function
 
 if TYPE_CHECKING:
-    from sam2_operator.api.status import Registration
+    from sam2_operator.api.status import Registration, TrackerStatus
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.claims import Claims
     from sam2_operator.core.locks import KeyedLocks
@@ -49,7 +50,6 @@ class FunctionMaker:
             rivals = self.status.ledger.rivals(tracker)
             if any(each.registration.name == intent.name and each.is_in_flight(now) for each in rivals):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
-            previous = tracker.status.registration
             started = self.status.clock.monotonic()
             status = tracker.status.model_copy(update={"registration": intent})
             pending = self.status.write(tracker, status)
@@ -63,7 +63,7 @@ class FunctionMaker:
             except CvatUnreachableError:
                 raise  # it may have been made: the intent stays
             except CvatError:
-                self.status.write(pending, pending.status.model_copy(update={"registration": previous}))
+                self.status.write(pending, pending.status.model_copy(update={"registration": None}))
                 raise
             log.info("%s: registered function %d in CVAT", tracker.key, function_id)
             self.metrics.registered()
@@ -86,6 +86,10 @@ class FunctionMaker:
                     self._give_back(tracker, session, function_id)
                     raise
                 if fresh.status.registration != intent:
+                    if _account(fresh.status) not in (None, intent.user_id):
+                        # Taken over with other credentials, which could not delete this function later.
+                        self._give_back(fresh, session, function_id)
+                        raise
                     # Taken over by another operator; by CVAT's own answer this function is ours, too.
                     return self._record_surplus(fresh, function_id)
                 tracker = fresh
@@ -102,12 +106,14 @@ class FunctionMaker:
         raise ConflictError(f"{tracker.key}: another operator took over; it is looked at again.")
 
     def _give_back(self, tracker: Tracker, session: CvatSession, function_id: int) -> None:
-        """Delete what was made for a tracker that is gone meanwhile: CVAT itself said whose it is."""
+        """Delete what was made for nobody any more: CVAT itself said whose it is."""
+        if self.claims.serve(tracker, function_id):
+            return  # another tracker's registration, interrupted too, settled for it
         try:
             delete_function(session, function_id, None)
         except CvatError as error:
             self.metrics.left_behind()
-            message = "%s: it is gone, but not function %d in CVAT, delete it by hand: %s"
+            message = "%s: function %d in CVAT was made too late and is not deleted, delete it by hand: %s"
             log.warning(message, tracker.key, function_id, error)
 
     def _note_duplicates(
@@ -119,5 +125,11 @@ class FunctionMaker:
         duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
         if duplicates == tracker.status.duplicate_function_ids:
             return tracker
-        status = tracker.status.model_copy(update={"duplicate_function_ids": duplicates})
+        status = tracker.status.model_copy(update={"duplicate_function_ids": duplicates[:MAX_FUNCTIONS]})
         return self.status.write(tracker, status)
+
+
+def _account(status: TrackerStatus) -> int | None:
+    """Give the account that the tracker's function is of, or is being asked for by."""
+    record = status.registration or status.function
+    return None if record is None else record.user_id

@@ -228,15 +228,14 @@ class Reconciler:
         return True
 
     def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:
-        """Delete functions that were replaced, once no agent serves them any more."""
+        """Name functions of which there are too many; delete the replaced ones once no agent serves them."""
         status = registered.tracker.status
-        if workload.pod is not None and not (workload.current and serves(workload, status.function_id)):
-            return status
-        surplus = status.obsolete_function_ids or status.duplicate_function_ids
-        has_work = surplus or status.unanswered_requests
+        unused = workload.pod is None or (workload.current and serves(workload, status.function_id))
+        suspicious = status.duplicate_function_ids or status.unanswered_requests
+        has_work = suspicious or (unused and status.obsolete_function_ids)
         if not has_work or registered.problem is not None or not isinstance(sources.cvat, CvatAccess):
             return status
-        return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat))
+        return self.registrar.tidied(registered.tracker, self.cvat.session(sources.cvat), unused=unused)
 
 
 def _function_finding(tracker: Tracker, status: TrackerStatus, problem: Problem | None) -> Finding:

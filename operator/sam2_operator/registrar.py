@@ -112,9 +112,9 @@ class Registrar:
         message = "CVAT gives contradicting answers about the function; it is tried again."
         return Registered(tracker, problem=Problem("CVATInconsistent", message))
 
-    def tidied(self, tracker: Tracker, session: CvatSession) -> TrackerStatus:
-        """Delete the functions that were replaced; give the status with what is left to do."""
-        return Surplus(self._claims).removed(tracker, session)
+    def tidied(self, tracker: Tracker, session: CvatSession, *, unused: bool) -> TrackerStatus:
+        """Deal with functions of which there are too many; the replaced ones may be `unused` by now."""
+        return Surplus(self._claims).removed(tracker, session, unused=unused)
 
     @property
     def _claims(self) -> Claims:

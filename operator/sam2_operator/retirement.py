@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2_operator.core.observed import Problem
-from sam2_operator.core.registration import known_ids
+from sam2_operator.core.records import equal_requests, known_ids
 from sam2_operator.core.settlement import Evidence, Made, Several, Unsettled, settle
 from sam2_operator.surplus import delete_function
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.claims import Claims
     from sam2_operator.core.ports import Clock, CvatSession
+
+_SETTLING = Problem("Settling", "a registration was interrupted, and CVAT may yet show what came of it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Retirement:
         user, listing = session.user(), session.functions()
         if user.id != pending.user_id:
             return Problem("OtherAccount", f"{user.username} cannot see what {pending.username} began.")
-        others = self.claims.of_others(tracker) | known_ids(tracker.status)
-        evidence = Evidence(listing, others, self.claims.ledger.rivals(tracker))
+        given = tracker.spec.function.id
+        excluded = self.claims.of_others(tracker) | known_ids(tracker.status) | ({given} if given else set())
+        evidence = Evidence(listing, excluded, self.claims.ledger.rivals(tracker))
         settled = settle(tracker.key, pending, evidence, self.clock.now())
         if isinstance(settled, Made):
             delete_function(session, settled.function.id, user.id)
-            return None
+            # An earlier request may have made it; then what came of this one is yet to be shown.
+            return _SETTLING if equal_requests(tracker.status, pending) else None
         if isinstance(settled, Several):
             ids = ", ".join(str(function.id) for function in settled.functions)
             return Problem(
@@ -60,8 +64,7 @@ class Retirement:
                 f"one of the functions {ids} is the tracker's, and none can be proven to be.",
             )
         if isinstance(settled, Unsettled):
-            message = "a registration was interrupted, and CVAT may yet show what came of it."
-            return Problem("Settling", message)
+            return _SETTLING
         return None
 
 

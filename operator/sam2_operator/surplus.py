@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_operator.api.status import MAX_FUNCTIONS
+from sam2_operator.core.records import known_ids
 from sam2_operator.errors import CvatError, ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
@@ -23,10 +25,26 @@ class Surplus:
 
     claims: Claims
 
-    def removed(self, tracker: Tracker, session: CvatSession) -> TrackerStatus:
-        """Delete the functions that were replaced; give the status with what is left to do."""
-        record = tracker.status.function
+    def removed(self, tracker: Tracker, session: CvatSession, *, unused: bool) -> TrackerStatus:
+        """Delete what was replaced, if no agent uses it any more, and name what may be the tracker's besides.
+
+        Give the status with what is left to do, for the operator and for people.
+        """
+        status, record = tracker.status, tracker.status.function
         account = record.user_id if record is not None else None
+        obsolete = self._undeleted(tracker, session, account) if unused else status.obsolete_function_ids
+        others = {status.function_id, *status.given_function_ids, *self.claims.ledger.claimed(tracker)}
+        suspected = {*status.duplicate_function_ids, *self._late(tracker, session)} - others
+        duplicates = sorted(each for each in suspected if not _is_gone(session, each, account))
+        return status.model_copy(
+            update={
+                "obsolete_function_ids": obsolete,
+                "duplicate_function_ids": duplicates[:MAX_FUNCTIONS],
+            }
+        )
+
+    def _undeleted(self, tracker: Tracker, session: CvatSession, account: int | None) -> list[int]:
+        """Delete what was replaced; give what could not be."""
         obsolete = []
         for function_id in tracker.status.obsolete_function_ids:
             if self.claims.serve(tracker, function_id):
@@ -38,14 +56,10 @@ class Surplus:
                     "%s: function %d is replaced but not deleted: %s", tracker.key, function_id, error
                 )
                 obsolete.append(function_id)
-        suspected = {*tracker.status.duplicate_function_ids, *self._late(tracker, session)}
-        duplicates = sorted(each for each in suspected if not _is_gone(session, each, account))
-        return tracker.status.model_copy(
-            update={"obsolete_function_ids": obsolete, "duplicate_function_ids": duplicates}
-        )
+        return obsolete
 
     def _late(self, tracker: Tracker, session: CvatSession) -> list[int]:
-        """Give functions that came of earlier requests after all: CVAT listed them too late."""
+        """Give functions not known yet that came of earlier requests after all: CVAT was late."""
         status = tracker.status
         if not status.unanswered_requests:
             return []
@@ -53,11 +67,11 @@ class Surplus:
             listing = session.functions()
         except CvatError:
             return []
-        own = {status.function_id, *status.obsolete_function_ids}
+        known = known_ids(status)
         return [
             found
             for asked in status.unanswered_requests
-            for found in self.claims.unclaimed(tracker, asked, listing, own)
+            for found in self.claims.unclaimed(tracker, asked, listing, known)
         ]
 
 

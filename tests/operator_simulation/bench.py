@@ -79,8 +79,9 @@ class Bench:
         assert found is not None
         return found
 
-    def rename_function(self, tracker: str, name: str) -> Tracker:
-        self.store.update(("sam2trackers", "lab", tracker), {"spec": {"function": {"name": name}}})
+    def edit_function(self, tracker: str, **function: Any) -> Tracker:
+        """Let people change what the tracker says of its function."""
+        self.store.update(("sam2trackers", "lab", tracker), {"spec": {"function": function}})
         return self.read(tracker)
 
     def pending(self, above: int, *, seconds_ago: float = 0.0, user: int = 1) -> dict[str, Any]:

@@ -104,9 +104,9 @@ def test_a_replaced_function_is_not_gone_because_another_account_is_told_so(benc
     status = {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]}
     replaced = bench.tracker("cars", status, visibility="public")
     surplus = Surplus(Claims(bench.kube, Ledger()))
-    left = bench.do(lambda: surplus.removed(replaced, bench.session("bob")))
+    left = bench.do(lambda: surplus.removed(replaced, bench.session("bob"), unused=True))
     assert left.obsolete_function_ids == [old]
-    done = bench.do(lambda: surplus.removed(replaced, bench.session("ann")))
+    done = bench.do(lambda: surplus.removed(replaced, bench.session("ann"), unused=True))
     assert (done.obsolete_function_ids, old in bench.cvat.functions) == ([], False)
 
 
@@ -153,7 +153,7 @@ def test_what_was_asked_for_twice_is_looked_for_also_when_it_is_made_once_more(b
     status = {"functionID": deleted, "function": record, **UNANSWERED}
     again = bench.tracker("cars", status)
     made = bench.do(lambda: bench.registrar().ensure(again, bench.session())).tracker
-    left = bench.do(lambda: bench.registrar().tidied(made, bench.session()))
+    left = bench.do(lambda: bench.registrar().tidied(made, bench.session(), unused=True))
     assert left.duplicate_function_ids == [late]
 
 
@@ -216,7 +216,7 @@ def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> Non
     record = {**fields(1), "adopted": False}
     tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     surplus = Surplus(Claims(bench.kube, Ledger()))
-    left = bench.do(lambda: surplus.removed(tracker, bench.session()))
+    left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.duplicate_function_ids == [other]
     assert set(bench.cvat.functions) == {own, other}
 
@@ -227,12 +227,12 @@ def test_what_comes_too_late_is_named_though_another_name_was_wanted_meanwhile(
 ) -> None:
     cars = bench.tracker("cars", bench.pending(0, seconds_ago=90))
     for name in wanted:
-        cars = bench.rename_function("cars", name)
+        cars = bench.edit_function("cars", name=name)
         ensure = partial(bench.registrar().ensure, cars, bench.session())
         cars = bench.do(ensure).tracker
     late = bench.cvat.make("cars", 1, made_for="cars").id
     surplus = Surplus(Claims(bench.kube, Ledger()))
-    left = bench.do(lambda: surplus.removed(cars, bench.session()))
+    left = bench.do(lambda: surplus.removed(cars, bench.session(), unused=True))
     assert left.duplicate_function_ids == [late]
 
 
@@ -242,7 +242,8 @@ def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) 
     tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     bench.tracker("bikes", bench.pending(theirs - 1))
     surplus = Surplus(Claims(bench.kube, Ledger()))
-    assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
+    left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
+    assert left.duplicate_function_ids == []
 
 
 def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench) -> None:
@@ -253,7 +254,8 @@ def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench
     ledger.fill(bench.do(bench.kube.trackers))
     bench.tracker("bikes", {"functionID": theirs, "function": {**fields(1), "adopted": False}})
     surplus = Surplus(Claims(bench.kube, ledger))
-    assert bench.do(lambda: surplus.removed(tracker, bench.session())).duplicate_function_ids == []
+    left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
+    assert left.duplicate_function_ids == []
 
 
 def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> None:
@@ -262,7 +264,7 @@ def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> N
     tracker = bench.tracker("cars", status)
     bench.cvat.not_routed = "/api/functions/"
     surplus = Surplus(Claims(bench.kube, Ledger()))
-    left = bench.do(lambda: surplus.removed(tracker, bench.session()))
+    left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.obsolete_function_ids == [old]
 
 

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.idle_agent import start_idle_agent
+from benchmarks.speed.models import SMALL, Model
 from benchmarks.speed.own_loop import OwnLoop, torch_threads
 from benchmarks.speed.plots import Line, figure, lines
 from benchmarks.speed.relay import delay_line
@@ -23,7 +24,7 @@ _PROMISED = 50
 """Milliseconds each way for which the goal is promised."""
 
 _METHOD = (
-    "Median milliseconds from one tracked frame to the next, small model, browser pause of 100 ms. Agents "
+    "Median milliseconds from one tracked frame to the next, browser pause of 100 ms. Agents "
     "reach CVAT by a line that delays each direction and limits nothing else; the browser is at CVAT. "
     "Network and browser: an agent that has every answer ready, by the same line: the pause, an event one "
     "way, acquire there and back, complete one way, so the pause and four delays, and what CVAT's "
@@ -33,6 +34,7 @@ _METHOD = (
     "need some of a processor, too."
 )
 _COLUMNS = (
+    Column("model", "model"),
     Column("objects", "objects", "d"),
     Column("delay_ms", "delay ms each way", "d"),
     Column("model_ms", "model ms"),
@@ -46,15 +48,20 @@ _COLUMNS = (
 
 def measure(bench: Bench) -> Table:
     """At each delay let the agents and SAM2 take turns."""
+    small = [(bench.small, objects) for objects in bench.choose((1,), (1, 32))]
+    large = [(model, objects) for model in bench.large() for objects in (1, 8)]
     rows = [
-        row
-        for objects in bench.choose((1,), (1, 32))
-        for row in _rows(bench, objects, bench.choose((0, 10), _DELAYS))
+        *(
+            row
+            for model, count in small
+            for row in _rows(bench, model, count, bench.choose((0, 10), _DELAYS))
+        ),
+        *(row for model, count in large for row in _rows(bench, model, count, (_PROMISED,))),
     ]
     goals = [
         Goal(
-            f"frame to frame over the larger of model, network and browser; {row['objects']} objects, "
-            f"{row['delay_ms']} ms each way",
+            f"frame to frame over the larger of model, network and browser; {row['model']}, "
+            f"{row['objects']} objects, {row['delay_ms']} ms each way",
             float(row["ratio"] or 0),
             _LIMIT if row["delay_ms"] == _PROMISED else None,
         )
@@ -65,10 +72,11 @@ def measure(bench: Bench) -> Table:
 
 def draw(table: Table, path: Path) -> None:
     """Time over delay, a panel for each number of objects."""
-    counts = list(dict.fromkeys(row["objects"] for row in table.rows))
+    small = [row for row in table.rows if row["model"] == SMALL.name]
+    counts = list(dict.fromkeys(row["objects"] for row in small))
     with figure(path, len(counts)) as axes:
         for axis, objects in zip(axes, counts, strict=True):
-            where = {"objects": objects}
+            where = {"model": SMALL.name, "objects": objects}
             drawn = [
                 Line("ours", "ours_ms", where),
                 Line("cvat-cli", "stock_ms", where),
@@ -83,31 +91,31 @@ def draw(table: Table, path: Path) -> None:
             )
 
 
-def _rows(bench: Bench, objects: int, delays: Sequence[int]) -> list[Row]:
-    frames = bench.choose(5, 10)
-    clip = bench.clip(frames, bench.small)
+def _rows(bench: Bench, model: Model, objects: int, delays: Sequence[int]) -> list[Row]:
+    frames = bench.choose(5, 10 if model.is_small or bench.device.type == "cuda" else 5)
+    clip = bench.clip(frames, model)
     shapes = clip.shapes(objects)
-    own, threads = OwnLoop(bench.small, bench.device), max(1, torch.get_num_threads() - 1)
+    own, threads = OwnLoop(model, bench.device), max(1, torch.get_num_threads() - 1)
     rows: list[Row] = []
     with ExitStack() as stack:
         stage = stack.enter_context(bench.stage())
         line = stack.enter_context(delay_line(stage.port))
         functions = {name: stage.function() for name in ("idle", "ours", "stock")}
         start_idle_agent(line.url, functions["idle"], stage.robot.token)
-        stack.enter_context(stage.ours(functions["ours"], bench.small, line.url, threads=threads))
-        stack.enter_context(stage.stock(functions["stock"], bench.small, line.url, threads=threads))
+        stack.enter_context(stage.ours(functions["ours"], model, line.url, threads=threads))
+        stack.enter_context(stage.stock(functions["stock"], model, line.url, threads=threads))
         stack.enter_context(torch_threads(threads))
         for delay in delays:
             line.seconds = delay / 1000
             turns: list[dict[str, float]] = []
             for turn in bench.rounds(3):
-                bench.say(f"network: {objects} objects, {delay} ms each way, turn {turn + 1}")
+                bench.say(f"network: {model.name}, {objects} objects, {delay} ms each way, turn {turn + 1}")
                 found = {"model": median(own.run(clip, clip.prompts(objects)).frames)}
                 for name, function in functions.items():
                     session = stage.track(function, stage.task(clip), shapes, frames, pause=_PAUSE)
                     found[name] = median(session.apart)
                 turns.append(found)
-            rows.append({"objects": objects, "delay_ms": delay, **_row(turns)})
+            rows.append({"model": model.name, "objects": objects, "delay_ms": delay, **_row(turns)})
     return rows
 
 

@@ -14,6 +14,7 @@ ConditionType = Literal["Ready", "FunctionRegistered", "StateStoreReachable", "A
 Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 MAX_UNANSWERED = 16
+MAX_FUNCTIONS = 64
 FunctionID = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
 
 
@@ -125,13 +126,19 @@ class TrackerStatus(StatusModel):
         description="Functions that CVAT was asked for and did not show in time. One that it shows later is "
         "told in duplicateFunctionIDs, also when the tracker asks for something else by then.",
     )
-    obsolete_function_ids: Annotated[list[FunctionID], Field(max_length=64)] = Field(
+    given_function_ids: Annotated[list[FunctionID], Field(max_length=MAX_FUNCTIONS)] = Field(
+        default_factory=list,
+        alias="givenFunctionIDs",
+        description="Functions that spec.function.id has named: people's own, whatever they look like.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    obsolete_function_ids: Annotated[list[FunctionID], Field(max_length=MAX_FUNCTIONS)] = Field(
         default_factory=list,
         alias="obsoleteFunctionIDs",
         description="Functions that the operator registered, replaced and has yet to delete in CVAT.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    duplicate_function_ids: Annotated[list[FunctionID], Field(max_length=64)] = Field(
+    duplicate_function_ids: Annotated[list[FunctionID], Field(max_length=MAX_FUNCTIONS)] = Field(
         default_factory=list,
         alias="duplicateFunctionIDs",
         description="Functions in CVAT that look like this tracker's but cannot be proven its own. The "

@@ -10,8 +10,9 @@ order that keeps a tracker at one function, whatever dies in between:
 Whoever finds an intent without an id (a crash between 1 and 3, or an answer that was lost) does not know
 whether CVAT made the function. It looks for functions with exactly those fields, of the same account, with a
 higher id, that no other tracker holds. One is ours. None, again and again until a settle time is over (CVAT
-may list late), means that none was made; the request is remembered, for what CVAT lists even later is told.
-Several cannot be told apart: nothing is done, a condition names them. `core.settlement` decides that.
+may list late), is taken to mean that none was made; the request is remembered, for what CVAT lists even later
+is told (`core.records`). Several cannot be told apart: nothing is done, a condition names them. It is
+`core.settlement` that decides.
 
 A function is gone only when CVAT itself says so to the account that had it: an ingress's 404, or another
 account's, is a condition and never a second function.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sam2_operator.api.status import RegisteredFunction, Registration, TrackerStatus
+from sam2_operator.api.status import Registration
 from sam2_operator.core.functions import (
     Abandon,
     Adopt,
@@ -32,11 +33,12 @@ from sam2_operator.core.functions import (
     Wait,
     fields_of,
 )
+from sam2_operator.core.records import adopted, given_up, known_ids, registered
 from sam2_operator.core.settlement import SETTLE, Evidence, Made, Nothing, Several, settle
 from sam2_operator.core.timestamps import text
-from sam2_operator.core.unanswered import given_up
 
 if TYPE_CHECKING:
+    from sam2_operator.api.status import TrackerStatus
     from sam2_operator.core.functions import (
         Decision,
         Fields,
@@ -56,9 +58,9 @@ def decide(view: View) -> Decision:
     """Say what to do next."""
     pending = view.status.registration
     if pending is None and view.contested:
-        given_up = {"function_id": None, "function": None}
+        nothing = {"function_id": None, "function": None}
         why = f"Function {view.status.function_id} is another tracker's."
-        return Abandon(view.status.model_copy(update=given_up), why)
+        return Abandon(view.status.model_copy(update=nothing), why)
     if pending is None and view.current is not None and is_right(view.status, view.adopt_id, view.desired):
         return Keep(view.current)
     if view.around is None:
@@ -99,26 +101,6 @@ def is_right(status: TrackerStatus, adopt_id: int | None, desired: Fields) -> bo
     if adopt_id is not None:
         return record.adopted and status.function_id == adopt_id
     return not record.adopted and fields_of(record) == desired
-
-
-def registered(status: TrackerStatus, intent: Registration, function_id: int) -> TrackerStatus:
-    """Give the status in which the intent's function is the tracker's, and its predecessor obsolete."""
-    record = RegisteredFunction(
-        name=intent.name,
-        visibility=intent.visibility,
-        shape_types=intent.shape_types,
-        adopted=False,
-        user_id=intent.user_id,
-        username=intent.username,
-    )
-    return status.model_copy(
-        update={
-            "function_id": function_id,
-            "function": record,
-            "registration": None,
-            "obsolete_function_ids": _with_predecessor(status, function_id),
-        }
-    )
 
 
 def _goes_first(rival: Rival, view: View) -> bool:
@@ -175,32 +157,10 @@ def _adopt_given(view: View, function_id: int, user: User) -> Decision:
         )
     if (anothers := _anothers(view.status, user)) is not None:
         return Stop("OtherAccount", _other_account(view.status, anothers, user))
-    adopted = RegisteredFunction.model_validate(
-        {
-            "name": function.name,
-            "visibility": function.visibility,
-            "shapeTypes": list(view.desired.shape_types),
-            "adopted": True,
-            "userID": user.id,
-            "username": user.username,
-        }
-    )
     return Adopt(
-        view.status.model_copy(
-            update={
-                "function_id": function_id,
-                "function": adopted,
-                "obsolete_function_ids": _with_predecessor(view.status, function_id),
-            }
-        ),
+        adopted(view.status, function, view.desired, user),
         f"Function {function_id} is given by spec.function.id.",
     )
-
-
-def known_ids(status: TrackerStatus) -> set[int]:
-    """Give the functions that the status names: none of them came of a registration that is under way."""
-    current = () if status.function_id is None else (status.function_id,)
-    return {*current, *status.obsolete_function_ids, *status.duplicate_function_ids}
 
 
 def _intent(view: View, user: User, above_id: int) -> Registration:
@@ -216,16 +176,6 @@ def _intent(view: View, user: User, above_id: int) -> Registration:
             "since": text(view.now),
         }
     )
-
-
-def _with_predecessor(status: TrackerStatus, function_id: int) -> list[int]:
-    """Add the function that is being replaced, if the operator made it."""
-    obsolete = [each for each in status.obsolete_function_ids if each != function_id]
-    previous = status.function_id
-    made_by_us = status.function is not None and not status.function.adopted
-    if previous is not None and previous not in {function_id, *obsolete} and made_by_us:
-        obsolete.append(previous)
-    return obsolete
 
 
 def _anothers(status: TrackerStatus, user: User) -> int | None:

@@ -75,24 +75,24 @@ Settlement: TypeAlias = Made | Nothing | Several | Unsettled
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is looked at; `claimed` and `rivals` were asked for after `listing`."""
+    """What is looked at; what other trackers have was asked for after `listing`."""
 
     listing: Iterable[Function]
-    claimed: Collection[int]
-    """Functions that other trackers hold, and those that this one knows of."""
+    excluded: Collection[int]
+    """Functions that came of something else: other trackers hold them, or this one knows them already."""
     rivals: Iterable[Rival]
 
 
 def settle(key: str, intent: Registration, seen: Evidence, now: datetime) -> Settlement:
     """Say what came of the intent of the tracker `key`, if that is known by now."""
-    found = candidates(intent, seen.listing, seen.claimed)
+    found = candidates(intent, seen.listing, seen.excluded)
     if not found:
         waited = max(timedelta(), now - parse(intent.since))
         if waited >= SETTLE:
             return Nothing()
         message = (
             "A registration was interrupted. If CVAT shows no function of it until "
-            f"{text(now + SETTLE - waited)}, it is registered again."
+            f"{text(now + SETTLE - waited)}, what is wanted then is registered."
         )
         return Unsettled(SETTLE - waited, message)
     prior = next((each for each in seen.rivals if _is_prior(each, key, intent, now)), None)

@@ -22,7 +22,8 @@ from sam2_operator.core.functions import (
     Wait,
 )
 from sam2_operator.core.observed import User
-from sam2_operator.core.registration import decide, registered
+from sam2_operator.core.records import registered
+from sam2_operator.core.registration import decide
 from sam2_operator.core.settlement import Rival
 from sam2_operator.core.timestamps import text
 from tests.unit.operator.build import NOW, function
