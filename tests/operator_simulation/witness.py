@@ -47,7 +47,7 @@ class Witness:
         self.left_functions: set[int] = set()
         """Functions that these held, also such as were made for another that registered the same."""
         self.revived: set[str] = set()
-        """Uids of trackers for which a StatefulSet was made when they were gone already."""
+        """Uids of trackers for which a StatefulSet was made when they were going, or gone already."""
         self._pods: dict[tuple[str, str], Manifest] = {}
         """The last pod of each name."""
         self.edited_by_hand: float = -1000.0
@@ -79,7 +79,7 @@ class Witness:
             self._pods[live["metadata"]["namespace"], live["metadata"]["name"]] = live
         if plural == "statefulsets" and self._exists(live["metadata"]["uid"]) and "status" not in live:
             owners = {each["uid"] for each in live["metadata"].get("ownerReferences", [])}
-            self.revived |= {each for each in owners if not self._exists(each)}
+            self.revived |= {each for each in owners if not self._exists(each) or _is_going(self.uids[each])}
         if plural == "sam2trackers":
             before = self.uids.get(live["metadata"]["uid"], {}).get("status", {})
             self.uids[live["metadata"]["uid"]] = live
