@@ -13,6 +13,7 @@ from tests.controlplane.harness import Namespace, tracker_manifest
 pytestmark = pytest.mark.controlplane
 
 URL = "https://app.cvat.ai"
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 TEMPLATE = {"size": "10Gi", "storageClassName": "fast", "accessMode": "ReadWriteOnce"}
 
 
@@ -143,6 +144,11 @@ def test_five_lines_are_enough(namespace: Namespace) -> None:
         ({"agent": {"podLabels": {"app.kubernetes.io/name": "mine"}}}, "belong to the operator"),
         ({"agent": {"podLabels": {"controller-revision-hash": "a"}}}, "belong to the operator and to Kube"),
         ({"agent": {"podAnnotations": {"sam2.dev/restart": "mine"}}}, "belong to the operator"),
+        (
+            {"agent": {"podAnnotations": {f"{APPARMOR}agent": "unconfined"}}},
+            "takes runtime/default or localhost",
+        ),
+        ({"agent": {"podAnnotations": {f"{APPARMOR}other": "runtime/default"}}}, "of the container agent"),
         ({"agent": {"onNodeLoss": "Panic"}}, 'supported values: "Wait", "Replace"'),
         (
             {"agent": {"onNodeLoss": "Replace"}, "model": {"cache": {"volumeClaimTemplate": TEMPLATE}}},

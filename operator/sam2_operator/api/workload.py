@@ -154,6 +154,9 @@ OWN_LABELS = (
     "statefulset.kubernetes.io/pod-name",
     "apps.kubernetes.io/pod-index",
 )
+_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+"""Annotations of old that Kubernetes still reads; it refuses other values in each pod that is made."""
+
 _OWN_LABELS_CEL = "[" + ", ".join(f"'{label}'" for label in OWN_LABELS) + "]"
 
 
@@ -234,7 +237,13 @@ class AgentSpec(ApiModel):
                 {
                     "rule": "self.all(key, !key.startsWith('sam2.dev/'))",
                     "message": "annotations sam2.dev/* belong to the operator",
-                }
+                },
+                {
+                    "rule": f"self.all(key, !key.startsWith('{_APPARMOR}') || (key == '{_APPARMOR}agent' && "
+                    "(self[key] == 'runtime/default' || self[key].startsWith('localhost/'))))",
+                    "message": f"{_APPARMOR}* takes runtime/default or localhost/PROFILE, of the container "
+                    "agent",
+                },
             ]
         },
     )
