@@ -15,6 +15,8 @@ Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 MAX_UNANSWERED = 16
 MAX_FUNCTIONS = 64
+"""Entries of lists in the status, which must fit into etcd whatever happens."""
+
 FunctionID = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
 
 
