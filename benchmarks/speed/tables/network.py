@@ -49,7 +49,8 @@ _COLUMNS = (
 def measure(bench: Bench) -> Table:
     """At each delay let the agents and SAM2 take turns."""
     small = [(bench.small, objects) for objects in bench.choose((1,), (1, 32))]
-    large = [(model, objects) for model in bench.large() for objects in (1, 8)]
+    counts = (1, 8) if bench.device.type == "cuda" else bench.choose((1,), (1,), (1, 8))
+    large = [(model, objects) for model in bench.large() for objects in counts]
     rows = [
         *(
             row
