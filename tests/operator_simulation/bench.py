@@ -15,7 +15,7 @@ from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.observed import CvatAccess, TokenCredentials
 from sam2_operator.core.timestamps import text
 from sam2_operator.registrar import Registrar
-from tests.operator_simulation.cvat import CVAT
+from tests.operator_simulation.cvat import CVAT, Made
 from tests.operator_simulation.kubernetes.http import Server, SimApi
 from tests.operator_simulation.kubernetes.store import Store
 from tests.operator_simulation.network import Network
@@ -83,6 +83,18 @@ class Bench:
         """Let people change what the tracker says of its function."""
         self.store.update(("sam2trackers", "lab", tracker), {"spec": {"function": function}})
         return self.read(tracker)
+
+    def while_it_is_made(self, act: Callable[[], object]) -> None:
+        """Let something happen after CVAT made the next function and before the operator writes it down."""
+        make = self.cvat.make
+
+        def made(*arguments: Any, **named: Any) -> Made:
+            self.cvat.make = make  # type: ignore[method-assign]
+            result = make(*arguments, **named)
+            act()
+            return result
+
+        self.cvat.make = made  # type: ignore[method-assign]
 
     def pending(self, above: int, *, seconds_ago: float = 0.0, user: int = 1) -> dict[str, Any]:
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from sam2_operator.reporter import Reporter
 from sam2_operator.retirement import Retirement
 from sam2_operator.surplus import Surplus
 from tests.operator_simulation.bench import Bench, fields
-from tests.operator_simulation.cvat import Made
 
 if TYPE_CHECKING:
     from sam2_operator.core.observed import User
@@ -178,25 +176,12 @@ def test_what_is_wrong_stays_told_while_a_slow_cvat_answers_others_first(
     assert (refused.problem.reason, refused.problem.message) == ("FunctionTaken", "Taken.")
 
 
-def while_it_is_made(bench: Bench, act: Callable[[], object]) -> None:
-    """Let something happen after CVAT made a function and before the operator writes it down."""
-    make = bench.cvat.make
-
-    def made(*arguments: Any, **named: Any) -> Made:
-        bench.cvat.make = make  # type: ignore[method-assign]
-        result = make(*arguments, **named)
-        act()
-        return result
-
-    bench.cvat.make = made  # type: ignore[method-assign]
-
-
 def test_a_function_made_after_another_operator_took_over_is_remembered_and_deleted(bench: Bench) -> None:
     cars, operator = bench.tracker("cars"), bench.registrar()
     again = bench.pending(0)
     again["registration"]["instance"] = "operator-1"
     key = ("sam2trackers", "lab", "cars")
-    while_it_is_made(bench, lambda: bench.store.update_status(key, {"status": again}))
+    bench.while_it_is_made(lambda: bench.store.update_status(key, {"status": again}))
     with pytest.raises(ConflictError):
         bench.do(lambda: operator.ensure(cars, bench.session()))
     (surplus,) = bench.cvat.functions
@@ -205,7 +190,7 @@ def test_a_function_made_after_another_operator_took_over_is_remembered_and_dele
 
 def test_a_function_made_for_a_tracker_that_was_forced_away_meanwhile_is_deleted(bench: Bench) -> None:
     cars, operator = bench.tracker("cars"), bench.registrar()
-    while_it_is_made(bench, lambda: bench.store.delete(("sam2trackers", "lab", "cars")))
+    bench.while_it_is_made(lambda: bench.store.delete(("sam2trackers", "lab", "cars")))
     with pytest.raises(ConflictError):
         bench.do(lambda: operator.ensure(cars, bench.session()))
     assert not bench.cvat.functions

@@ -13,7 +13,6 @@ from sam2_operator.core.ledger import Ledger
 from sam2_operator.errors import ConflictError
 from sam2_operator.retirement import Retirement
 from tests.operator_simulation.bench import Bench, fields
-from tests.operator_simulation.cvat import Made
 
 if TYPE_CHECKING:
     from sam2_operator.api.status import TrackerStatus
@@ -117,16 +116,14 @@ def test_a_tracker_that_asked_twice_ends_when_both_are_gone(bench: Bench) -> Non
 
 
 def test_what_is_made_after_another_account_took_over_is_deleted_by_whoever_made_it(bench: Bench) -> None:
-    cars, slow, make = bench.tracker("cars"), bench.registrar(), bench.cvat.make
+    cars, slow = bench.tracker("cars"), bench.registrar()
 
-    def made_late(*arguments: Any, **named: Any) -> Made:
-        """Meanwhile another operator gave up, and went on with other credentials."""
-        bench.cvat.make = make  # type: ignore[method-assign]
-        status = {"functionID": make("cars", 2).id, "function": {**fields(2), "adopted": False}}
+    def take_over() -> None:
+        """Another operator gave up by now, and went on with other credentials."""
+        status = {"functionID": bench.cvat.make("cars", 2).id, "function": {**fields(2), "adopted": False}}
         bench.store.update_status(("sam2trackers", "lab", "cars"), {"status": {**status, **UNANSWERED}})
-        return make(*arguments, **named)
 
-    bench.cvat.make = made_late  # type: ignore[method-assign]
+    bench.while_it_is_made(take_over)
     with pytest.raises(ConflictError):
         bench.do(lambda: slow.ensure(cars, bench.session("ann")))
     (left,) = bench.cvat.functions
