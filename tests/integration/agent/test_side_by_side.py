@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from sam2_agent.adapters.clock import BootClock
 from sam2_agent.core.intake import ASK_AGAIN_SECONDS, AT_ONCE
 from sam2_agent.core.requests import Assignment, Recorded
 from sam2_agent.core.tracking import Context, Features
@@ -25,12 +26,35 @@ from tests.integration.agent.faults import (
     status_of,
     undisturbed,
 )
+from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.agent.sticky_tracker import StickyTracker
 from tests.integration.cvat_standin.caller import Agent, Caller
 from tests.toy_tracker import ToyOutput, ToyTracker
 
 ANNOTATORS = 8
 MANY = 32
+
+
+POLL_SECONDS = 3600.0
+"""Within a test it asks only where an event, or the end of a request, lets it."""
+
+
+class RestWatch(BootClock):
+    """Knows whether somebody sleeps for as long as an agent does that has no reason to ask CVAT."""
+
+    def __init__(self) -> None:
+        self._resting = 0
+
+    def rests(self) -> bool:
+        return self._resting > 0
+
+    async def sleep(self, seconds: float) -> None:
+        long = seconds > POLL_SECONDS / 2
+        self._resting += long
+        try:
+            await super().sleep(seconds)
+        finally:
+            self._resting -= long
 
 
 class Counted(ToyTracker):
@@ -107,7 +131,7 @@ def test_it_works_ahead_though_an_answer_takes_long_to_arrive(world: World) -> N
 
 
 def test_cvat_is_asked_once_for_each_request(world: World) -> None:
-    agent = world.new_toy(patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
+    agent = world.new_toy(patience=replace(PATIENT, poll=POLL_SECONDS)).start().wait_ready()
     asked, began = world.cvat.count(ACQUIRE), agent.clock.now()
     requests = len(world.track())
     again = 2 * (2 + (agent.clock.now() - began) / ASK_AGAIN_SECONDS)  # of both categories
@@ -116,13 +140,11 @@ def test_cvat_is_asked_once_for_each_request(world: World) -> None:
 
 def test_a_request_whose_event_was_lost_is_found_after_the_one_before(world: World) -> None:
     tracker = StickyTracker()
-    agent = world.new_toy(tracker=tracker, patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
-    tracker.let_go.clear()
-    ask_to_begin(world)
-    agent.wait_for(lambda: tracker.encoded == 1)
+    agent, first = with_one_in_hand(world, tracker)
     world.cvat.set_streams(announce=False)
     silent = ask_to_begin(world, frame=3)
     tracker.let_go.set()
+    agent.wait_for(lambda: status_of(world, first) == "finished")
     agent.wait_for(lambda: status_of(world, silent) == "finished")
 
 
@@ -168,17 +190,29 @@ def test_what_agents_died_of_is_served_alone(world: World) -> None:
 
 def test_all_that_events_told_of_is_taken_at_once_but_not_more_than_some(world: World) -> None:
     tracker = StickyTracker()
-    agent = world.new_toy(tracker=tracker, patience=replace(PATIENT, poll=3600.0)).start().wait_ready()
-    tracker.let_go.clear()
+    agent, first = with_one_in_hand(world, tracker)
     slow = world.cvat.faults.stall(ACQUIRE)
-    asked = [ask_to_begin(world, 0)]
+    asked = [first, ask_to_begin(world, 1)]
     agent.wait_for(lambda: slow.taken() == 1)
-    asked += [ask_to_begin(world, frame) for frame in range(1, AT_ONCE + 2)]  # told of before it is answered
+    asked += [ask_to_begin(world, frame) for frame in range(2, AT_ONCE + 2)]  # told of before it is answered
     world.cvat.faults.release()
     agent.wait_for(lambda: [status_of(world, each) for each in asked].count("started") == AT_ONCE)
     tracker.let_go.set()
     for request in asked:
         agent.wait_for(lambda request=request: status_of(world, request) == "finished")  # type: ignore[misc]
+
+
+def with_one_in_hand(world: World, tracker: StickyTracker) -> tuple[InProcessAgent, RequestRecord]:
+    """An agent whose model is stuck in a request, and that asks for no other until an event tells of one."""
+    clock = RestWatch()
+    patience = replace(PATIENT, poll=POLL_SECONDS)
+    agent = world.new_toy(tracker=tracker, patience=patience, clock=clock).start().wait_ready()
+    agent.wait_for(clock.rests)
+    tracker.let_go.clear()
+    request = ask_to_begin(world)  # found by its event, or when the stream opened: either way it is open now
+    agent.wait_for(lambda: status_of(world, request) == "started")
+    agent.wait_for(clock.rests)  # having asked whether there is more
+    return agent, request
 
 
 def begin(world: World, objects: int) -> list[str]:
