@@ -11,10 +11,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_operator.api.status import MAX_FUNCTIONS
 from sam2_operator.core.functions import fields_of
 from sam2_operator.core.records import registered
 from sam2_operator.core.settlement import SETTLE
+from sam2_operator.core.timestamps import text
 from sam2_operator.errors import ConflictError, CvatError, CvatUnreachableError
 from sam2_operator.surplus import delete_function
 
@@ -45,12 +45,13 @@ class FunctionMaker:
             ConflictError: the tracker changed in between; begin again.
             CvatError: CVAT refused, and the intent is withdrawn; or nobody knows, and it stays.
         """
-        now = self.status.clock.now()
         with self.locks.held(f"{tracker.spec.cvat.root} {intent.name}"):
-            rivals = self.status.ledger.rivals(tracker)
+            now, rivals = self.status.clock.now(), self.status.ledger.rivals(tracker)
             if any(each.registration.name == intent.name and each.is_in_flight(now) for each in rivals):
                 raise ConflictError(f"{tracker.key}: another tracker was faster; it is looked at again.")
             started = self.status.clock.monotonic()
+            # Those of the same name may have had the lock for longer than CVAT has to settle.
+            intent = intent.model_copy(update={"since": text(now)})
             status = tracker.status.model_copy(update={"registration": intent})
             pending = self.status.write(tracker, status)
             if self.status.clock.monotonic() - started > SETTLE.total_seconds() / 2:
@@ -67,8 +68,7 @@ class FunctionMaker:
                 raise
             log.info("%s: registered function %d in CVAT", tracker.key, function_id)
             self.metrics.registered()
-            recorded = self._record(pending, session, intent, function_id)
-        return self._note_duplicates(recorded, session, intent, function_id)
+            return self._record(pending, session, intent, function_id)
 
     def _record(
         self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
@@ -76,7 +76,8 @@ class FunctionMaker:
         """Write the id in place of the intent, also when others changed the tracker meanwhile."""
         while True:
             try:
-                return self.status.write(tracker, registered(tracker.status, intent, function_id))
+                now = self.status.clock.now()
+                return self.status.write(tracker, registered(tracker.status, intent, function_id, now))
             except ConflictError:
                 fresh = self.status.kube.tracker(tracker.metadata.namespace, tracker.metadata.name)
                 same = fresh is not None and fresh.metadata.uid == tracker.metadata.uid
@@ -86,8 +87,9 @@ class FunctionMaker:
                     self._give_back(tracker, session, function_id)
                     raise
                 if fresh.status.registration != intent:
-                    if _account(fresh.status) not in (None, intent.user_id):
-                        # Taken over with other credentials, which could not delete this function later.
+                    if _account(fresh.status) != intent.user_id:
+                        # Taken over with other credentials, which could not delete this function later; or
+                        # given up, and nothing would say which credentials can.
                         self._give_back(fresh, session, function_id)
                         raise
                     # Taken over by another operator; by CVAT's own answer this function is ours, too.
@@ -115,18 +117,6 @@ class FunctionMaker:
             self.metrics.left_behind()
             message = "%s: function %d in CVAT was made too late and is not deleted, delete it by hand: %s"
             log.warning(message, tracker.key, function_id, error)
-
-    def _note_duplicates(
-        self, tracker: Tracker, session: CvatSession, intent: Registration, function_id: int
-    ) -> Tracker:
-        """Look once more: something between us and CVAT may have repeated the POST."""
-        listing, own = session.functions(), {function_id, *tracker.status.obsolete_function_ids}
-        found = self.claims.unclaimed(tracker, intent, listing, own)
-        duplicates = sorted({*tracker.status.duplicate_function_ids, *found})
-        if duplicates == tracker.status.duplicate_function_ids:
-            return tracker
-        status = tracker.status.model_copy(update={"duplicate_function_ids": duplicates[:MAX_FUNCTIONS]})
-        return self.status.write(tracker, status)
 
 
 def _account(status: TrackerStatus) -> int | None:

@@ -114,7 +114,7 @@ class Registrar:
 
     def tidied(self, tracker: Tracker, session: CvatSession, *, unused: bool) -> TrackerStatus:
         """Deal with functions of which there are too many; the replaced ones may be `unused` by now."""
-        return Surplus(self._claims).removed(tracker, session, unused=unused)
+        return Surplus(self._claims, self.clock).removed(tracker, session, unused=unused)
 
     @property
     def _claims(self) -> Claims:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sam2_operator.claims import Claims
     from sam2_operator.core.ports import Clock, CvatSession
 
-_SETTLING = Problem("Settling", "a registration was interrupted, and CVAT may yet show what came of it.")
-
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
@@ -56,7 +54,7 @@ class Retirement:
         if isinstance(settled, Made):
             delete_function(session, settled.function.id, user.id)
             # An earlier request may have made it; then what came of this one is yet to be shown.
-            return _SETTLING if equal_requests(tracker.status, pending) else None
+            return _settling() if equal_requests(tracker.status, pending) else None
         if isinstance(settled, Several):
             ids = ", ".join(str(function.id) for function in settled.functions)
             return Problem(
@@ -64,8 +62,14 @@ class Retirement:
                 f"one of the functions {ids} is the tracker's, and none can be proven to be.",
             )
         if isinstance(settled, Unsettled):
-            return _SETTLING
+            return _settling(settled.message)
         return None
+
+
+def _settling(
+    message: str = "A registration was interrupted, and CVAT may yet show what came of it.",
+) -> Problem:
+    return Problem("Settling", message)
 
 
 def owned_functions(tracker: Tracker) -> list[int]:

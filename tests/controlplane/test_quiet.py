@@ -12,8 +12,10 @@ import pytest
 
 from sam2_operator.adapters.kube.api import MERGE
 from sam2_operator.core.naming import FIELD_MANAGER
+from sam2_operator.core.settlement import SETTLE
 from sam2_operator.errors import ConflictError
 from sam2_operator.settings import Settings
+from sam2_operator.surplus import RECENT
 from tests.controlplane.harness import tracker_manifest
 from tests.cvat_standin.client import wait_for
 
@@ -54,6 +56,18 @@ class Many:
         """Reconcile each once, as many at a time as the operator does."""
         with ThreadPoolExecutor(Settings().workers) as threads:
             list(threads.map(self._look_at, self._names))
+
+    def remember(self) -> None:
+        """Let each search CVAT for what came of an earlier request, as after an outage."""
+        with ThreadPoolExecutor(Settings().workers) as threads:
+            list(threads.map(self._remember, self._names))
+
+    def _remember(self, name: str) -> None:
+        record = self._api.call("GET", f"{self._path}/{name}")["status"]["function"]
+        asked = {key: record[key] for key in ("visibility", "shapeTypes", "userID", "username")}
+        request = {**asked, "name": f"earlier {name}", "aboveID": 0, "lookUntil": "2100-01-01T00:00:00Z"}
+        patch = {"status": {"unansweredRequests": [request]}}
+        self._api.call("PATCH", f"{self._path}/{name}/status", body=patch, content_type=MERGE)
 
     def forget(self) -> None:
         """Let all go at once; to patch each by kubectl would take the longest of all."""
@@ -117,6 +131,10 @@ def test_a_hundred_quiet_trackers_cost_little(
 
     wait_for(settled, "everything to be as it should be", within=240)
     assert len(cvat.functions()) == TRACKERS
+    operator.clock.advance((SETTLE + RECENT).total_seconds())
+    many.look()  # each once more for what its registration may have made besides
+    many.remember()
+    known.append(len(writes(cluster, namespace.name)))
     with acl_redis.client() as client:
         redis_before = int(client.info("stats")["total_connections_received"])
     for _ in range(INTERVALS):

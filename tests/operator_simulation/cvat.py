@@ -36,6 +36,8 @@ class Made:
     listed_from: float
     late: float = 0.0
     """Seconds between its making and its being listed, at most."""
+    is_one_of_two: bool = False
+    """Whether something on the way repeated the request, and made another one."""
 
 
 @dataclass

@@ -33,6 +33,8 @@ class Fate(Enum):
     """The server, or what stands before it, answers with an error and does nothing."""
     DONE_BUT_REFUSED = auto()
     """What stands before the server answers with an error although the server does it."""
+    REPEATED = auto()
+    """What stands before the server asks it twice, and gives one of the answers."""
     KILLED_BEFORE = auto()
     KILLED_AFTER = auto()
     PAUSED_BEFORE = auto()
@@ -93,6 +95,7 @@ FAMILIES: dict[str, Family] = {
         (Disaster.CVAT_AWAY, Disaster.CVAT_ASKS_TO_WAIT, Disaster.INGRESS_WITHOUT_CVAT),
         {"cvat": (*_LOST, Fate.REPLY_LOST, Fate.REFUSED, Fate.DONE_BUT_REFUSED, Fate.REQUEST_LATE)},
     ),
+    "repeats": Family((), {"cvat": (Fate.REPEATED,)}),
     "redis": Family((Disaster.REDIS_AWAY,), {"redis": (Fate.REQUEST_LOST, Fate.REPLY_LOST)}),
     "functions": Family(
         (Disaster.FUNCTION_DELETED, Disaster.FUNCTION_MADE, Disaster.FUNCTION_MADE),

@@ -54,6 +54,8 @@ class Network:
         if fate in (Fate.REQUEST_LOST, Fate.REFUSED, Fate.REQUEST_HANGS, Fate.REQUEST_LATE):
             self._fail(fate, what, effect)
         result = effect()
+        if fate is Fate.REPEATED:
+            result = self.rng.choice((result, effect()))
         self._befall(fate, Fate.KILLED_AFTER, Fate.PAUSED_AFTER)
         if fate is Fate.REPLY_HANGS:
             self.loop.pass_time(TIMEOUT)

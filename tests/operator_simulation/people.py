@@ -232,13 +232,11 @@ class People:
         for live in self._world.store.all(TRACKERS):
             key = (TRACKERS, live["metadata"]["namespace"], live["metadata"]["name"])
             status = live.get("status", {})
-            ready: Manifest = next(
-                (each for each in status.get("conditions", []) if each["type"] == "Ready"), {}
-            )
-            if ready.get("reason") == "SeveralFunctions" or "can be proven" in ready.get("message", ""):
-                numbers = re.findall(r"\b\d+\b", ready["message"].split("come of it")[-1])
-                for number in numbers[1:]:
-                    self.delete_function(int(number))
+            for each in status.get("conditions", []):
+                if each["reason"] == "SeveralFunctions" or "can be proven" in each["message"]:
+                    numbers = re.findall(r"\b\d+\b", each["message"].split("come of it")[-1])
+                    for number in numbers[1:]:
+                        self.delete_function(int(number))
             for number in status.get("duplicateFunctionIDs", []):
                 self.delete_function(number)
             accounts = [status.get(each, {}).get("username") for each in ("registration", "function")]

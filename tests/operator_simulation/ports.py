@@ -98,6 +98,7 @@ class SimCvat(SdkCvat):
 
     def _send(self, token: str, verb: str, path: str, body: Any) -> Response:
         made_for = self._asker.tracker()
+        made: list[int] = []
 
         def effect() -> Response:
             if verb != "GET":
@@ -106,6 +107,10 @@ class SimCvat(SdkCvat):
             if verb != "GET":
                 told = f"{verb} {path} for {made_for}: {answer.status} {_id(answer)}"
                 self._network.trace.note("cvat", told)
+            if (verb, answer.status) == ("POST", 201):
+                made.append(_id(answer))
+                for number in made if len(made) > 1 else ():
+                    self._cvat.ever[number].is_one_of_two = True
             return answer
 
         try:
@@ -199,7 +204,7 @@ class Counts:
         return
 
 
-def _id(answer: Response) -> object:
+def _id(answer: Response) -> Any:
     try:
         return json.loads(answer.data or b"{}").get("id", "")
     except ValueError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sam2_operator.adapters.cvat.sightings import FRESH_SECONDS
 from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
@@ -19,7 +20,7 @@ from tests.operator_simulation.bench import Bench, fields
 if TYPE_CHECKING:
     from sam2_operator.core.observed import User
 
-REQUEST = {**fields(1), "aboveID": 0}
+REQUEST = {**fields(1), "aboveID": 0, "lookUntil": "2026-01-02T00:00:00Z"}
 UNANSWERED = {"unansweredRequests": [REQUEST]}
 
 
@@ -101,7 +102,7 @@ def test_a_replaced_function_is_not_gone_because_another_account_is_told_so(benc
     record = {**fields(1), "visibility": "public", "adopted": False}
     status = {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]}
     replaced = bench.tracker("cars", status, visibility="public")
-    surplus = Surplus(Claims(bench.kube, Ledger()))
+    surplus = Surplus(Claims(bench.kube, Ledger()), bench.clock)
     left = bench.do(lambda: surplus.removed(replaced, bench.session("bob"), unused=True))
     assert left.obsolete_function_ids == [old]
     done = bench.do(lambda: surplus.removed(replaced, bench.session("ann"), unused=True))
@@ -200,7 +201,7 @@ def test_what_may_be_a_duplicate_is_named_and_never_deleted(bench: Bench) -> Non
     own, other = (bench.cvat.make("cars", 1).id for _ in range(2))
     record = {**fields(1), "adopted": False}
     tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
-    surplus = Surplus(Claims(bench.kube, Ledger()))
+    surplus = Surplus(Claims(bench.kube, Ledger()), bench.clock)
     left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.duplicate_function_ids == [other]
     assert set(bench.cvat.functions) == {own, other}
@@ -216,7 +217,8 @@ def test_what_comes_too_late_is_named_though_another_name_was_wanted_meanwhile(
         ensure = partial(bench.registrar().ensure, cars, bench.session())
         cars = bench.do(ensure).tracker
     late = bench.cvat.make("cars", 1, made_for="cars").id
-    surplus = Surplus(Claims(bench.kube, Ledger()))
+    bench.do(lambda: bench.loop.pass_time(FRESH_SECONDS + 1))
+    surplus = Surplus(Claims(bench.kube, Ledger()), bench.clock)
     left = bench.do(lambda: surplus.removed(cars, bench.session(), unused=True))
     assert left.duplicate_function_ids == [late]
 
@@ -226,7 +228,7 @@ def test_what_another_tracker_is_just_registering_is_no_duplicate(bench: Bench) 
     record = {**fields(1), "adopted": False}
     tracker = bench.tracker("cars", {"functionID": own, "function": record, **UNANSWERED})
     bench.tracker("bikes", bench.pending(theirs - 1))
-    surplus = Surplus(Claims(bench.kube, Ledger()))
+    surplus = Surplus(Claims(bench.kube, Ledger()), bench.clock)
     left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.duplicate_function_ids == []
 
@@ -238,7 +240,7 @@ def test_what_another_operator_registered_meanwhile_is_no_duplicate(bench: Bench
     ledger = Ledger()
     ledger.fill(bench.do(bench.kube.trackers))
     bench.tracker("bikes", {"functionID": theirs, "function": {**fields(1), "adopted": False}})
-    surplus = Surplus(Claims(bench.kube, ledger))
+    surplus = Surplus(Claims(bench.kube, ledger), bench.clock)
     left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.duplicate_function_ids == []
 
@@ -248,7 +250,7 @@ def test_a_route_that_the_ingress_lost_makes_no_function_gone(bench: Bench) -> N
     status = {"functionID": new, "function": {**fields(1), "adopted": False}, "obsoleteFunctionIDs": [old]}
     tracker = bench.tracker("cars", status)
     bench.cvat.not_routed = "/api/functions/"
-    surplus = Surplus(Claims(bench.kube, Ledger()))
+    surplus = Surplus(Claims(bench.kube, Ledger()), bench.clock)
     left = bench.do(lambda: surplus.removed(tracker, bench.session(), unused=True))
     assert left.obsolete_function_ids == [old]
 

@@ -56,7 +56,7 @@ def test_a_replaced_function_is_not_left_to_a_tracker_whose_end_nobody_told(benc
     ledger.fill(bench.do(bench.kube.trackers))
     bench.store.delete(("sam2trackers", "lab", "bikes"))
     cars = bench.tracker("cars", {"functionID": new, "function": record, "obsoleteFunctionIDs": [old]})
-    surplus = Surplus(Claims(bench.kube, ledger))
+    surplus = Surplus(Claims(bench.kube, ledger), bench.clock)
     assert bench.do(lambda: surplus.removed(cars, bench.session(), unused=True)).obsolete_function_ids == []
     assert old not in bench.cvat.functions
 

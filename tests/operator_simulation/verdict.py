@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sam2_operator.api.spec import FunctionSpec
 from sam2_operator.core.naming import key_prefix, state_user
+from sam2_operator.core.records import REMEMBERED
+from sam2_operator.core.timestamps import parse
 from tests.operator_simulation.agents import setting
 from tests.operator_simulation.people import TRACKERS, People
+from tests.operator_simulation.ports import BEGINNING
 from tests.operator_simulation.witness import Flaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sam2_operator.core.observed import Manifest
+    from tests.operator_simulation.cvat import Made
     from tests.operator_simulation.kubernetes.store import Key
     from tests.operator_simulation.world import World
 
@@ -62,7 +67,7 @@ class Verdict:
                 )
 
     def _of_function(self, name: str, live: Manifest) -> Iterator[Flaw]:
-        status, uid = live.get("status", {}), live["metadata"]["uid"]
+        status = live.get("status", {})
         number = status.get("functionID")
         wanted = FunctionSpec.model_validate(live["spec"].get("function", {}))
         made = self._world.cvat.functions.get(number) if number is not None else None
@@ -79,14 +84,20 @@ class Verdict:
         ):
             yield Flaw("hangs", f"{name} has function {made}, it wants {wanted}")
         unsettled = [key for key in ("registration", "obsoleteFunctionIDs") if status.get(key)]
-        if unsettled:
-            yield Flaw("hangs", f"{name}: {unsettled} are not settled")
+        if unsettled or self._is_looking(status):
+            yield Flaw("hangs", f"{name}: {unsettled or ['unansweredRequests']} are not settled")
+        yield from self._of_others_made(name, live, made)
+
+    def _of_others_made(self, name: str, live: Manifest, made: Made) -> Iterator[Flaw]:
+        status, uid, number = live["status"], live["metadata"]["uid"], made.id
         told = set(status.get("duplicateFunctionIDs", []))
         trackers = self._world.store.all(TRACKERS)
         held = {each.get("status", {}).get("functionID") for each in trackers}
         for other in self._world.cvat.functions.values():
             if other.made_for != uid or other.id in {*held, *told}:
                 continue
+            if other.is_one_of_two and not self._world.witness.listed_in_time(other):
+                continue  # CVAT gave an answer to the request, which is looked after for the settle time
             # Listed too late, and of an account that was left by then: the present one may not see it.
             if self._world.witness.decidable(other) or other.owner == made.owner:
                 yield Flaw("duplicates", f"{name} has functions {number} and {other.id}, which is not told")
@@ -94,6 +105,11 @@ class Verdict:
             yield Flaw(
                 "duplicates", f"{name} has duplicates {sorted(told)}, which people were told to delete"
             )
+
+    def _is_looking(self, status: Manifest) -> bool:
+        """Whether something else may come of a request that CVAT answered a moment ago."""
+        soon = BEGINNING + timedelta(seconds=self._world.loop.time()) + REMEMBERED / 2
+        return any(parse(each["lookUntil"]) < soon for each in status.get("unansweredRequests", []))
 
     def _of_children(self, name: str, live: Manifest) -> Iterator[Flaw]:
         metadata = live["metadata"]

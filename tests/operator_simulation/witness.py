@@ -67,6 +67,10 @@ class Witness:
 
     def decidable(self, made: Made) -> bool:
         """Whether CVAT listed a function in time for the operator to know what came of its request."""
+        return self.listed_in_time(made) and not made.is_one_of_two
+
+    def listed_in_time(self, made: Made) -> bool:
+        """Whether CVAT listed a function within the settle time of its request."""
         return self._faults.decidable(made.late)
 
     def was_alone(self, uid: str) -> bool:
@@ -176,9 +180,15 @@ class Witness:
         return self._world.operators.was_alone(self._world.loop.time() - RECENT)
 
     def _all_decidable(self, uid: str, duplicates: Sequence[int]) -> bool:
-        """Whether CVAT listed in time what was made for a tracker and what it names, whosever that is."""
-        ever = self._world.cvat.ever.values()
-        return all(self.decidable(each) for each in ever if each.made_for == uid or each.id in duplicates)
+        """Whether CVAT listed in time what was made for a tracker, and what it names is its own or in use."""
+        ever = self._world.cvat.ever
+        left = [each for each in map(ever.__getitem__, duplicates) if not self._is_anybodys(each, uid)]
+        own = [each for each in ever.values() if each.made_for == uid or each.id in duplicates]
+        return not left and all(self.decidable(each) for each in own)
+
+    def _is_anybodys(self, made: Made, uid: str) -> bool:
+        """Whether a function is of this tracker, or of one that has it: not what another one left behind."""
+        return made.made_for is None or made.made_for == uid or self._holds(made.made_for, made.id)
 
     def _holds(self, uid: str, number: int) -> bool:
         """Whether a tracker has the function that was made for it; one that lost it is made another."""

@@ -65,6 +65,15 @@ class RequestedFunction(StatusModel):
     username: Text = Field(description="Name of that account.")
 
 
+class UnansweredRequest(RequestedFunction):
+    """A request that may have made a function of which CVAT has not told yet."""
+
+    look_until: Timestamp = Field(
+        description="Until when CVAT's list is searched for it; longer while a function of it is told in "
+        "duplicateFunctionIDs."
+    )
+
+
 class Registration(RequestedFunction):
     """A function about to be registered, written before CVAT is asked: a crash cannot register it twice."""
 
@@ -123,10 +132,11 @@ class TrackerStatus(StatusModel):
     agent: AgentStatus | None = Field(None, description="Where the agent runs.")
     function: RegisteredFunction | None = Field(None, description="The function as registered or adopted.")
     registration: Registration | None = Field(None, description="A registration that is under way.")
-    unanswered_requests: Annotated[list[RequestedFunction], Field(max_length=MAX_UNANSWERED)] = Field(
+    unanswered_requests: Annotated[list[UnansweredRequest], Field(max_length=MAX_UNANSWERED)] = Field(
         default_factory=list,
-        description="Functions that CVAT was asked for and did not show in time. One that it shows later is "
-        "told in duplicateFunctionIDs, also when the tracker asks for something else by then.",
+        description="Functions that CVAT was asked for and did not show in time, or made a moment ago: "
+        "something on the way may have repeated the request. One that it shows later is told in "
+        "duplicateFunctionIDs, also when the tracker asks for something else by then.",
     )
     given_function_ids: Annotated[list[FunctionID], Field(max_length=MAX_FUNCTIONS)] = Field(
         default_factory=list,

@@ -106,6 +106,9 @@ class CvatSession(Protocol):
     def functions(self) -> tuple[Function, ...]:
         """Give all functions that the account sees in its organization."""
 
+    def recent_functions(self) -> tuple[Function, ...]:
+        """Give them as they were some seconds ago at most."""
+
     def register(self, fields: Fields) -> int:
         """Make a function and give its id. After `CvatUnreachableError` it may or may not have been made."""
 

@@ -120,7 +120,7 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
     settled = settle(view.key, intent, evidence, view.now)
     if isinstance(settled, Made):
         return Adopt(
-            registered(view.status, intent, settled.function.id),
+            registered(view.status, intent, settled.function.id, view.now),
             f"Function {settled.function.id} is the one whose registration was interrupted.",
         )
     if isinstance(settled, Several):
@@ -132,7 +132,7 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
         )
     if not isinstance(settled, Nothing):
         return Wait(settled.wait.total_seconds(), "Settling", settled.message)
-    return Abandon(given_up(view.status, intent), "Nothing came of a registration within the settle time.")
+    return Abandon(given_up(view.status, intent, view.now), "Nothing came of a registration within the settle time.")
 
 
 def _adopt_given(view: View, function_id: int, user: User) -> Decision:

@@ -91,8 +91,8 @@ def settle(key: str, intent: Registration, seen: Evidence, now: datetime) -> Set
         if waited >= SETTLE:
             return Nothing()
         message = (
-            "A registration was interrupted. If CVAT shows no function of it until "
-            f"{text(now + SETTLE - waited)}, what is wanted then is registered."
+            "A registration was interrupted, and CVAT may yet show what came of it, until "
+            f"{text(now + SETTLE - waited)}."
         )
         return Unsettled(SETTLE - waited, message)
     prior = next((each for each in seen.rivals if _is_prior(each, key, intent, now)), None)
@@ -101,6 +101,8 @@ def settle(key: str, intent: Registration, seen: Evidence, now: datetime) -> Set
             f"A registration was interrupted, and function {found[0].id} may be its own or that of the "
             f"tracker {prior.key}, which is registering the same; this one follows."
         )
+        if not prior.is_in_flight(now - SETTLE):
+            message += f" That one does not come to an end: mend or delete the tracker {prior.key}."
         return Unsettled(SETTLE / 4, message)
     return Several(found) if len(found) > 1 else Made(found[0])
 

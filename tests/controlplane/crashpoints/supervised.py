@@ -17,8 +17,7 @@ import yaml
 from kubernetes.config import kube_config
 
 from sam2_operator import __main__ as whole
-from sam2_operator import registrar, retirement
-from sam2_operator.core import registration
+from sam2_operator.core import settlement
 from tests.controlplane.crashpoints.process import AGENT_IMAGE
 
 if TYPE_CHECKING:
@@ -127,11 +126,22 @@ def _operate(settings: dict[str, str], log: str, settle_seconds: float | None) -
     kube_config.KUBE_CONFIG_DEFAULT_LOCATION = settings.pop("KUBECONFIG")
     os.environ.update({f"SAM2_OPERATOR_{name}": value for name, value in settings.items()})
     if settle_seconds is not None:
-        for module in (registration, registrar, retirement):
-            vars(module)["SETTLE"] = timedelta(seconds=settle_seconds)
+        _settle_within(timedelta(seconds=settle_seconds))
     status = whole.main([])
     logging.shutdown()
     os._exit(status)
+
+
+def _settle_within(time: timedelta) -> None:
+    """Change how late CVAT may list functions, in each module that goes by it."""
+    using = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("sam2_operator.") and "SETTLE" in vars(module)
+    ]
+    assert settlement in using
+    for module in using:
+        vars(module)["SETTLE"] = time
 
 
 def _kubeconfig(server: str) -> dict[str, object]:

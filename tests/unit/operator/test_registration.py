@@ -56,7 +56,8 @@ def pending(seconds_ago: float = 0, **changes: Any) -> dict[str, Any]:
 
 def unanswered(**changes: Any) -> dict[str, Any]:
     asked = pending(**changes)["registration"]
-    return {key: asked[key] for key in asked if key not in ("instance", "since")}
+    kept = {key: asked[key] for key in asked if key not in ("instance", "since")}
+    return {**kept, "lookUntil": text(NOW)}
 
 
 def view(status: dict[str, Any] | None = None, *listed: Any, **changes: Any) -> View:
@@ -109,7 +110,7 @@ def test_a_changed_field_is_a_new_function_above_the_old(changed: Fields) -> Non
     decision = decide(view(status, current=function(11), desired=changed))
     assert isinstance(decision, Register)
     assert decision.intent.above_id == 11
-    after = registered(TrackerStatus.model_validate(status), decision.intent, 12)
+    after = registered(TrackerStatus.model_validate(status), decision.intent, 12, NOW)
     assert (after.function_id, after.obsolete_function_ids) == (12, [11])
 
 
@@ -245,6 +246,13 @@ def test_of_two_that_settle_late_the_elder_goes_first() -> None:
     assert isinstance(decide(view(younger, function(11), rivals=[rival(200)])), Wait)
 
 
+@pytest.mark.parametrize(("age", "told"), [(100, False), (200, True)])
+def test_a_rival_that_goes_first_and_does_not_settle_is_told_to_be_mended(age: int, told: bool) -> None:
+    decision = decide(view(pending(90), function(11), rivals=[rival(age)]))
+    assert isinstance(decision, Wait)
+    assert ("mend or delete the tracker lab/bikes" in decision.message) is told
+
+
 def test_a_rival_with_other_fields_or_another_account_is_none() -> None:
     others = [rival(0, visibility="public"), rival(0, userID=2)]
     assert isinstance(decide(view(pending(), function(11), rivals=others)), Adopt)
@@ -297,7 +305,7 @@ def test_a_given_function_is_adopted_and_never_obsolete() -> None:
     assert adopted.function.adopted
     back = decide(replace(view(current=given), status=adopted))
     assert isinstance(back, Register)
-    assert registered(adopted, back.intent, 43).obsolete_function_ids == [11]
+    assert registered(adopted, back.intent, 43, NOW).obsolete_function_ids == [11]
 
 
 def test_a_function_of_ones_own_that_is_given_by_id_is_the_users_from_then_on() -> None:

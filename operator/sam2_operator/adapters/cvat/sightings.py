@@ -41,6 +41,7 @@ class Sightings:
         self._listed_at = -FRESH_SECONDS
         self._listed: set[int] = set()
         self._pages = 1
+        self._changed_at = -FRESH_SECONDS
 
     def now(self) -> float:
         """Give the time by which sightings age."""
@@ -55,6 +56,17 @@ class Sightings:
             if not is_fresh or function_id not in self._listed or not self._many_are_wanted(now):
                 return None
             return self._seen[function_id][1]
+
+    def listing(self) -> tuple[Function, ...] | None:
+        """Give all functions by the last list, less those deleted since, if it is fresh.
+
+        It is not if something may have been made since.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            if now - self._listed_at > FRESH_SECONDS or self._listed_at <= self._changed_at:
+                return None
+            return tuple(self._seen[each][1] for each in sorted(self._listed))
 
     def listing_is_cheaper(self) -> bool:
         """Whether so many functions are wanted that to list all costs CVAT less than to fetch each."""
@@ -80,6 +92,12 @@ class Sightings:
             self._listed = {function.id for function in functions}
             for function in functions:
                 self._keep(function, at)
+
+    def note_change(self) -> None:
+        """Take note that CVAT may have made functions by now."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._changed_at = now
 
     def forget(self, function_id: int) -> None:
         """Drop a function that is gone, or is about to go."""
