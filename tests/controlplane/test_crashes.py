@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sam2_operator.surplus import RECENT
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import wait_for
 
@@ -68,6 +69,7 @@ def test_beyond_the_settle_time_the_extra_one_is_named_and_left_alone(
     assert namespace.status()["functionID"] == served
 
     annotation.release_lists()
+    operator.clock.advance(RECENT.total_seconds())
     operator.settle(namespace.name)
     told = namespace.condition("FunctionRegistered")
     assert told["reason"] == "DuplicateFunctions"
@@ -93,6 +95,7 @@ def test_an_extra_one_is_named_though_something_else_is_wanted_by_then(
         operator.settle(namespace.name)
     lost = min(function.id for function in annotation.functions())
     annotation.release_lists()
+    operator.clock.advance(RECENT.total_seconds())
     operator.settle(namespace.name)
     told = namespace.condition("FunctionRegistered")
     assert told["reason"] == "DuplicateFunctions"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sam2_operator.adapters.kube.answers import MissingRightError
+from sam2_operator.adapters.kube.objects import Kube
 from sam2_operator.claims import Claims
 from sam2_operator.core.ledger import Ledger
 from sam2_operator.core.naming import state_user
@@ -17,9 +18,11 @@ from tests.operator_simulation.bench import Bench, fields
 from tests.operator_simulation.faults import CALM
 from tests.operator_simulation.kubernetes.http import SimApi
 from tests.operator_simulation.operators import INTERVAL
+from tests.operator_simulation.ports import SimStateStore
 from tests.operator_simulation.world import World
 
 if TYPE_CHECKING:
+    from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.observed import Manifest
 
 
@@ -106,3 +109,27 @@ def test_a_function_stays_that_of_a_tracker_which_may_not_be_read(
     taken = bench.do(lambda: operator.ensure(cars, bench.session()))
     assert taken.problem is not None
     assert taken.problem.reason == "FunctionTaken"
+
+
+def test_nothing_is_made_for_a_tracker_that_goes_before_it_is_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the operator is killed then, nobody is left who knows of it."""
+    world, key = World(Random(1), CALM, None), ("sam2trackers", "lab", "cars")
+    hold, held, users = Kube.set_finalizer, list[str](), list[str]()
+
+    def too_late(kube: Kube, tracker: Tracker, *, present: bool) -> Tracker | None:
+        world.store.delete(key)
+        held.append(tracker.key)
+        return hold(kube, tracker, present=present)
+
+    monkeypatch.setattr(Kube, "set_finalizer", too_late)
+    monkeypatch.setattr(SimStateStore, "ensure_user", lambda _, uid: users.append(uid))
+    world.store.create(("namespaces", "", "lab"), {"metadata": {}})
+    bench.tracker("cars")
+    world.store.create(key, {each: bench.store.get(key)[each] for each in ("apiVersion", "kind", "spec")})
+    world.operators.start()
+    with closing(world.loop):
+        world.loop.run(lambda: bool(held), INTERVAL)
+        world.loop.run(lambda: world.loop.time() > INTERVAL, 2 * INTERVAL)
+    assert users == []

@@ -187,8 +187,11 @@ class Witness:
         return not left and all(self.decidable(each) for each in own)
 
     def _is_anybodys(self, made: Made, uid: str) -> bool:
-        """Whether a function is of this tracker, or of one that has it: not what another one left behind."""
-        return made.made_for is None or made.made_for == uid or self._holds(made.made_for, made.id)
+        """Whether a function is of this tracker, or of one that has it.
+
+        What another one left behind, or people made just then, cannot be told apart from its own.
+        """
+        return made.made_for == uid or (made.made_for is not None and self._holds(made.made_for, made.id))
 
     def _holds(self, uid: str, number: int) -> bool:
         """Whether a tracker has the function that was made for it; one that lost it is made another."""
