@@ -20,8 +20,8 @@ from sam2_agent import settings
 from sam2_agent.adapters import logs
 from sam2_agent.adapters.model_calls import Failed, Ready
 from sam2_agent.adapters.model_channel import Channel
-from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.model_server import ModelServer
+from sam2_agent.adapters.sam2_warmup import load_warm
 from sam2_agent.core.tracking import Tracker
 from sam2_agent.errors import GaveUp
 from sam2_agent.settings import Settings
@@ -40,7 +40,7 @@ class Loaded(Tracker, Protocol):
 def main(
     model: Channel,
     apart: Channel,
-    load: Callable[[Settings], Loaded] = load_model,
+    load: Callable[[Settings], Loaded] = load_warm,
 ) -> None:
     """Load the model, say so, and answer until the agent is gone; never returns."""
     for number in (signal.SIGTERM, signal.SIGINT):

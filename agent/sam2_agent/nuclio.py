@@ -21,9 +21,9 @@ from pydantic import JsonValue, SecretStr
 from sam2_agent import settings
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.adapters.images import decode
-from sam2_agent.adapters.model_loading import load_model
 from sam2_agent.adapters.redis_connection import connect
 from sam2_agent.adapters.redis_records import RedisRecords
+from sam2_agent.adapters.sam2_warmup import load_warm
 from sam2_agent.adapters.uncounted import Uncounted
 from sam2_agent.answers import serverless
 from sam2_agent.core import calls
@@ -87,7 +87,7 @@ def load() -> Function:
     # Between calls nothing runs that would notice a connection that was closed, and nobody calls again.
     client = connect(chosen.read_redis_url(), chosen.redis_ca_file, attempts=2)
     records = RedisRecords(client, prefix=chosen.key_prefix, seconds=chosen.state_ttl_seconds)
-    return Function(load_model(chosen), records, chosen.shape_types)
+    return Function(load_warm(chosen), records, chosen.shape_types)
 
 
 def read_settings() -> Settings:

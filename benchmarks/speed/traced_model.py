@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ def main() -> None:
         tracer.watch(point)
     if os.environ.get("BENCHMARK_FORWARD"):
         for point in FORWARD:
-            tracer.watch(point, _synchronizer())
+            tracer.watch(point, synchronizer(os.environ["SAM2_AGENT_DEVICE"]))
     line, apart = model.ends(sys.argv[1:])
     if paced := os.environ.get("BENCHMARK_PACED"):
         frame, each = map(float, paced.split())
@@ -34,8 +35,11 @@ def model_spans(agents: Path) -> Path:
     return agents.with_suffix(".model.jsonl")
 
 
-def _synchronizer() -> Callable[[], object]:
-    return torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+def synchronizer(device: str) -> Callable[[], object]:
+    """What waits for the model's device; on a CPU nothing does."""
+    if torch.device(device).type == "cpu":
+        return lambda: None
+    return partial(torch.cuda.synchronize, torch.device(device))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from sam2.modeling.memory_attention import MemoryAttention
 
 from sam2_agent.adapters.sam2_build import BuiltModel, VolumeModel, build
 from sam2_agent.adapters.sam2_device import choose_precision, open_device
-from sam2_agent.errors import DeviceOutOfMemory, DeviceUnavailable, ModelInvalid, ModelNotFound
+from sam2_agent.errors import (
+    DeviceLost,
+    DeviceOutOfMemory,
+    DeviceUnavailable,
+    GaveUp,
+    ModelInvalid,
+    ModelNotFound,
+)
 from tests.fidelity.clips import write_clip
 from tests.fidelity.tracks import mask_prompt, propagate, same_bits
 from tests.tiny_sam2.model import CONFIG, WEIGHTS, build_default
@@ -156,6 +164,29 @@ def test_a_device_without_room_for_the_model_is_told(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.nn.Module, "to", move)
     with pytest.raises(DeviceOutOfMemory, match="give the agent a larger GPU, or a smaller model"):
         build(VolumeModel(CONFIG, WEIGHTS), CPU)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "sentence"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), DeviceOutOfMemory, "The memory of cuda is full"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), DeviceLost, "cuda failed"),
+        (ValueError("such a model is none"), ModelInvalid, "no config that SAM2 can build"),
+    ],
+)
+def test_a_device_that_fails_while_sam2_builds_is_not_the_configs_fault(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, error: type[GaveUp], sentence: str
+) -> None:
+    """Where there is a GPU, sam2's constructors put tables on it, whatever device they are told."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(MemoryAttention, "__init__", fail)
+    with pytest.raises(error, match=sentence) as raised:
+        build(VolumeModel(CONFIG, WEIGHTS), CPU)
+
+    assert type(raised.value) is error
 
 
 def test_precision_follows_the_device_unless_it_is_set() -> None:

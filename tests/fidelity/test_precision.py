@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam2_agent.adapters.sam2_build import BuiltModel
 from sam2_agent.adapters.sam2_device import Precision
@@ -17,6 +18,7 @@ from sam2_agent.adapters.sam2_tracker import Sam2Tracker
 from sam2_agent.core.tracking import Context, MaskPrompt
 from tests.fidelity.clips import write_clip, write_footage
 from tests.fidelity.figures import LEAST_IOU, ious, tracked
+from tests.fidelity.tracks import mask_prompt, propagate
 
 BOTH: tuple[Precision, ...] = ("float32", "bfloat16")
 
@@ -81,3 +83,34 @@ def test_float32_is_not_tensor_float_32(
 
     assert seen == [expected]
     assert tensor_float_32() == (True, True)
+
+
+class Casts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts how often a weight is brought to another type."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+        self._weight = weight
+
+    def __torch_dispatch__(
+        self, function: Any, types: object, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        casts = (torch.ops.aten.to.dtype, torch.ops.aten._to_copy.default)
+        self.count += function in casts and args[0] is self._weight
+        return function(*args, **kwargs or {})
+
+
+def test_one_autocast_around_all_frames_casts_weights_as_often(predictor: Any, tmp_path: Path) -> None:
+    """SAM2's own loop in one autocast: a weight is cast for every frame, as by an autocast for each call.
+
+    When this fails, PyTorch keeps casts in inference mode: then one autocast around all calls of the model
+    may be worth having.
+    """
+    clip = write_clip(tmp_path, 2_000_000, "easy", 3)
+    casts = Casts(predictor.image_encoder.trunk.blocks[0].attn.qkv.weight)
+
+    with torch.autocast("cpu", torch.bfloat16), casts:
+        propagate(predictor, clip, [mask_prompt(clip, 1)])
+
+    assert casts.count == 3

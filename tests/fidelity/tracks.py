@@ -47,7 +47,7 @@ def propagate(predictor: Any, clip: Clip, prompts: Sequence[Prompt], start: int 
             predictor.add_new_mask(state, start, obj, prompt.mask)
         else:
             predictor.add_new_points_or_box(state, start, obj, box=np.array(prompt.box, np.float32))
-    frames = [logits[:, 0].numpy() for _, _, logits in predictor.propagate_in_video(state)]
+    frames = [logits[:, 0].cpu().numpy() for _, _, logits in predictor.propagate_in_video(state)]
     return [[frame[obj] for frame in frames] for obj in range(len(prompts))]
 
 

@@ -25,10 +25,10 @@ from omegaconf import OmegaConf
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from sam2_agent.adapters.sam2_device import failures_translated
+from sam2_agent.adapters.sam2_device import device_failure, failures_translated
 from sam2_agent.adapters.sam2_hub import HubModel, fetch
 from sam2_agent.core.tracking import MEMORY_FRAMES, POINTER_FRAMES
-from sam2_agent.errors import ModelInvalid, ModelNotFound
+from sam2_agent.errors import DeviceLost, DeviceOutOfMemory, ModelInvalid, ModelNotFound
 
 _HYDRA_VERSION = "1.2"
 
@@ -94,6 +94,8 @@ def _build(label: str, config_name: str, checkpoint: Path, device: torch.device)
         config = OmegaConf.to_container(compose(config_name=config_name), resolve=True)
         predictor = build_sam2_video_predictor(config_name, None, "cpu", apply_postprocessing=True)
     except Exception as error:  # a config can name any class, which can raise anything
+        if failure := _failure_of_a_gpu(device, error):
+            raise failure from error
         raise ModelInvalid(f"{label} is no config that SAM2 can build ({_brief(error)}).") from error
     # sam2's builder puts its own value after any override it is given.
     predictor.fill_hole_area = 0
@@ -138,6 +140,16 @@ def _require_supported(label: str, predictor: object) -> None:
     broken = [name for name, holds in limits.items() if not holds]
     if broken:
         raise ModelInvalid(f"{label} sets {', '.join(broken)} to a value that the agent does not support.")
+
+
+def _failure_of_a_gpu(device: torch.device, error: BaseException) -> DeviceOutOfMemory | DeviceLost | None:
+    """What a GPU did to a constructor: sam2's put tables on one where one is, even for a model on the CPU."""
+    gpu = device if device.type == "cuda" else torch.device("cuda")
+    failure = device_failure(gpu, error)
+    # Hydra wraps what a constructor raises.
+    if failure is None and error.__cause__ is not None:
+        return _failure_of_a_gpu(device, error.__cause__)
+    return failure
 
 
 def _brief(error: Exception) -> str:

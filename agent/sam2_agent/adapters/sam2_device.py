@@ -96,18 +96,20 @@ def failures_translated(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceOutOfMemory(
-            f"The memory of {device} is full; give the agent a larger GPU, or a smaller model."
-        ) from error
-    except torch.AcceleratorError as error:
-        raise _lost(device, error) from error
     except RuntimeError as error:
-        if not any(word in str(error) for word in _CUDA_WORDS):
+        if (failure := device_failure(device, error)) is None:
             raise
-        raise _lost(device, error) from error
+        raise failure from error
 
 
-def _lost(device: torch.device, error: RuntimeError) -> DeviceLost:
-    first_line = str(error).partition("\n")[0]
-    return DeviceLost(f"The device {device} failed ({first_line}); the agent has to be started again.")
+def device_failure(device: torch.device, error: BaseException) -> DeviceOutOfMemory | DeviceLost | None:
+    """What an error says about the device; None where it says nothing about it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return DeviceOutOfMemory(
+            f"The memory of {device} is full; give the agent a larger GPU, or a smaller model."
+        )
+    words = isinstance(error, RuntimeError) and any(word in str(error) for word in _CUDA_WORDS)
+    if words or isinstance(error, torch.AcceleratorError):
+        first_line = str(error).partition("\n")[0]
+        return DeviceLost(f"The device {device} failed ({first_line}); the agent has to be started again.")
+    return None

@@ -95,6 +95,11 @@ class Sam2Tracker:
         return self._batch_size
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._device
+
+    @property
     def side(self) -> int:
         """Rows and columns of the frames that the model reads."""
         side: int = self._predictor.image_size
