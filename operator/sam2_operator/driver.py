@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from sam2_operator.core.observed import Pod
+    from sam2_operator.core.outcome import Outcome
     from sam2_operator.pace import Pace
-    from sam2_operator.reconcile import Outcome
 
 log = logging.getLogger(__name__)
 

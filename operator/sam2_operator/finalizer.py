@@ -4,7 +4,8 @@ In that order: an agent that still ran would answer for a function that is gone,
 purge. What does not work is tried again, visibly, until a deadline; then the tracker is let go, and log,
 metric and event say what was left. Its namespace may be going away at the same time, and the Secret with it:
 the credentials that worked last are kept in memory for this. Where they are not known, and cannot be made
-again because the namespace takes nothing new, there is nothing to wait for.
+again because the namespace takes nothing new, there is nothing to wait for; nor for those of a Redis, where
+keys expire by themselves: what stays there is told at once.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING
 from sam2_operator.core import naming
 from sam2_operator.core.conditions import deleting_findings
 from sam2_operator.core.deadlines import Deadlines
-from sam2_operator.core.observed import Problem, StateAccess
-from sam2_operator.core.ownership import is_owned
+from sam2_operator.core.observed import Problem
+from sam2_operator.core.ownership import has_our_labels, is_owned
 from sam2_operator.core.plan import NODE_LOSS_MARGIN
+from sam2_operator.core.reading import PartialTracker, UnreadableTrackerError, lacks
 from sam2_operator.core.timestamps import parse, text
+from sam2_operator.core.workload import is_orphan
 from sam2_operator.errors import ConflictError, CvatError, OperatorError
+from sam2_operator.purging import ONLY_TOLD, Purging
 from sam2_operator.registrar import problem_of
 from sam2_operator.retirement import owned_functions
 from sam2_operator.sources import AccessMemory, SourceReader, Sources
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
     from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.ledger import Ledger
+    from sam2_operator.core.observed import Manifest
     from sam2_operator.core.ports import Clock, Cvat, Kubernetes, Metrics, StateStore
     from sam2_operator.reporter import Reporter
     from sam2_operator.retirement import Retirement
@@ -39,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
 _NO_ACCESS = "NoAccess"
-_AT_ONCE = 0.1
+_UNREADABLE = UnreadableTrackerError.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Finalizer:
             ConflictError: somebody changed the tracker in between; begin again.
             KubernetesError: the API server does not let the operator work.
         """
-        sources = self.access.note(tracker.metadata.uid, self._read(tracker))
+        sources = _granted(tracker, self.access.note(tracker.metadata.uid, self._read(tracker)))
         now, asked = self.clock.now(), parse(tracker.metadata.deletion_timestamp or "")
         said = tracker.deletion_seconds
         patience = self.deadline if said is None else min(self.deadline, timedelta(seconds=said))
@@ -102,17 +107,19 @@ class Finalizer:
             return Sources(problem, problem)
 
     def _is_vain(self, tracker: Tracker, problem: Problem) -> bool:
-        """Whether waiting helps nothing: what is missing cannot come back, for the namespace is going."""
+        """Whether waiting helps nothing: what is missing cannot come back in a namespace that is going."""
+        if problem.reason == ONLY_TOLD:
+            return True
         return problem.reason == _NO_ACCESS and self.kube.is_terminating(tracker.metadata.namespace)
 
     def _stop_agent(self, tracker: Tracker, _: Sources) -> Problem | None:
         namespace, name = tracker.metadata.namespace, tracker.metadata.name
         live = self.kube.get("StatefulSet", namespace, naming.agent_name(name))
-        if live is not None and is_owned(tracker, live):
+        if live is not None and (is_owned(tracker, live) or is_orphan(tracker, live)):
             if live["metadata"].get("deletionTimestamp") is None:
                 self.kube.delete("StatefulSet", live)
         elif live is not None:
-            return None  # somebody else's, and the pod of that name too
+            return _unproven(tracker, live)  # somebody else's, and the pod of that name too
         pod = self.kube.pod(namespace, naming.pod_name(name))
         if pod is None:
             return None
@@ -132,10 +139,12 @@ class Finalizer:
         return Problem("Deleting", f"The agent's pod {pod.name}{where} is still stopping.{advice}")
 
     def _delete_functions(self, tracker: Tracker, sources: Sources) -> Problem | None:
-        if sources.cvat is None or not self.retirement.has_work(tracker):
+        if sources.cvat is None or not (self.retirement.has_work(tracker) or lacks(tracker, "status")):
             return None
         if isinstance(sources.cvat, Problem):
-            return _undeleted(tracker, sources.cvat, reason=_NO_ACCESS)
+            # An operator that can read it may come also while the namespace is going.
+            reason = "Deleting" if sources.cvat.reason == _UNREADABLE else _NO_ACCESS
+            return _undeleted(tracker, sources.cvat, reason=reason)
         try:
             problem = self.retirement.retire(tracker, self.cvat.session(sources.cvat))
         except CvatError as error:
@@ -143,33 +152,7 @@ class Finalizer:
         return problem and _undeleted(tracker, problem)
 
     def _purge_state(self, tracker: Tracker, sources: Sources) -> Problem | None:
-        """Delete the tracker's keys; where there can be none but such as expire soon, only try to."""
-        managed = self.store.managed(tracker.metadata.uid)
-        place = sources.state
-        problem = None if isinstance(place, Problem) else self._purge(tracker, place)
-        if managed is None or managed == place:
-            return problem
-        # A tracker that was moved to a Redis of its own may have left keys and a user in the operator's.
-        left_there = self._purge(tracker, managed)
-        if left_there is not None and not self._uses_managed(tracker):
-            log.warning("%s: %s Its keys, if there are any, expire.", tracker.key, left_there.message)
-            return problem
-        return problem or left_there
-
-    def _purge(self, tracker: Tracker, place: StateAccess) -> Problem | None:
-        prefix = naming.key_prefix(tracker.metadata.uid)
-        try:
-            done = self.store.purge(place, prefix)
-        except OperatorError as error:
-            message = f"The tracks {prefix}* cannot be deleted: {error} They expire by themselves."
-            return Problem("Deleting", message)
-        return None if done else Problem("Deleting", f"The tracks {prefix}* are being deleted.", _AT_ONCE)
-
-    def _uses_managed(self, tracker: Tracker) -> bool:
-        """Whether the tracker still has a user of the operator's Redis: its Secret goes after the user."""
-        name = naming.state_secret_name(tracker.metadata.name)
-        live = self.kube.get("Secret", tracker.metadata.namespace, name)
-        return live is not None and is_owned(tracker, live)
+        return Purging(self.kube, self.store).purge(tracker, sources.state)
 
     def _wait(self, tracker: Tracker, problem: Problem, until: str) -> None:
         message = f"{problem.message} The tracker is let go at {until} in any case."
@@ -204,6 +187,24 @@ def _problem(tracker: Tracker, error: Exception) -> Problem:
         return Problem(error.reason, str(error))
     log.error("%s: its end met a fault of the operator", tracker.key, exc_info=error)
     return Problem("InternalError", f"The operator met a fault ({type(error).__name__}); see its log.")
+
+
+def _granted(tracker: Tracker, sources: Sources) -> Sources:
+    """Give only such access as comes of what can be read of the tracker."""
+    if not isinstance(tracker, PartialTracker):
+        return sources
+    why = Problem(_UNREADABLE, tracker.problem)
+    cvat = why if tracker.lacks("cvat", "function", "status") else sources.cvat
+    return Sources(cvat, why if tracker.lacks("state") else sources.state)
+
+
+def _unproven(tracker: Tracker, live: Manifest) -> Problem | None:
+    """Tell of a StatefulSet that may be the tracker's; nobody else will ever collect it."""
+    if live["metadata"].get("ownerReferences") or not has_our_labels(tracker, live):
+        return None
+    name = live["metadata"]["name"]
+    message = f"The StatefulSet {name} has no owner and cannot be proven to be the tracker's: it is left."
+    return Problem(ONLY_TOLD, message)
 
 
 def _undeleted(tracker: Tracker, problem: Problem, *, reason: str = "Deleting") -> Problem:

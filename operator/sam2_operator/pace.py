@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sam2_operator.core.observed import Pod
-    from sam2_operator.reconcile import Outcome
+    from sam2_operator.core.outcome import Outcome
 
 _JITTER = 0.1
 _FIRST_RETRY_SECONDS = 1.0

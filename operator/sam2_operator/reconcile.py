@@ -24,10 +24,13 @@ from sam2_operator.core.conditions import (
 )
 from sam2_operator.core.explain import explain
 from sam2_operator.core.gateway import token_of
-from sam2_operator.core.observed import CvatAccess, Pod, Problem, StateAccess, Workload
+from sam2_operator.core.observed import CvatAccess, Problem, StateAccess, Workload
+from sam2_operator.core.outcome import Outcome
 from sam2_operator.core.plan import Action, Apply, Children, Delete, DeletePod, Refuse, Wishes, plan, refusal
+from sam2_operator.core.reading import UnreadableTrackerError
 from sam2_operator.core.registration import is_right
-from sam2_operator.core.workload import restart_digest, serves
+from sam2_operator.core.replacement import is_unused
+from sam2_operator.core.workload import restart_digest
 from sam2_operator.errors import (
     CvatError,
     InvalidObjectError,
@@ -49,20 +52,6 @@ if TYPE_CHECKING:
     from sam2_operator.sources import SourceReader, Sources
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a reconcile, for whoever decides when the next one is."""
-
-    exists: bool
-    ready: bool = False
-    reason: str = "Unknown"
-    """Why it is ready, or not: the reason of its condition Ready."""
-    pod: Pod | None = None
-    """The agent's pod, to be asked again before the next reconcile."""
-    retry_seconds: float | None = None
-    """When to come back at the latest, if something asks for it."""
 
 
 @dataclass(slots=True)
@@ -89,12 +78,15 @@ class Reconciler:
             KubernetesError: the API server does not let the operator work.
         """
         now = self.clock.now()
-        tracker = self.kube.tracker(namespace, name)
+        try:
+            tracker = self.kube.tracker(namespace, name)
+        except UnreadableTrackerError as error:
+            tracker = error.partial  # its end must come; until then it is left as it is
+            if tracker.metadata.deletion_timestamp is None:
+                self.reporter.report_unread(error.partial)
+                return Outcome(exists=True, reason=error.reason)
         if tracker is None:
-            self.applied.forget(f"{namespace}/{name}")
-            self.registrar.ledger.end(f"{namespace}/{name}")
-            self._forget_ended(f"{namespace}/{name}")
-            return Outcome(exists=False)
+            return self._gone(f"{namespace}/{name}")
         if tracker.metadata.deletion_timestamp is not None and FINALIZER not in tracker.metadata.finalizers:
             return Outcome(exists=False)  # all is done; others still hold it
         self.registrar.ledger.note(tracker)
@@ -103,7 +95,10 @@ class Reconciler:
             retry = self.finalizer.finalize(tracker)
             return Outcome(exists=retry is not None, reason="Deleting", retry_seconds=retry)
         if FINALIZER not in tracker.metadata.finalizers:
-            tracker = self.kube.set_finalizer(tracker, present=True) or tracker
+            held = self.kube.set_finalizer(tracker, present=True)
+            if held is None:
+                return self._gone(tracker.key)  # of what would be made for it now nobody would see the end
+            tracker = held
 
         sources = self.sources.read(tracker)
         registered = self._register(tracker, sources)
@@ -211,6 +206,12 @@ class Reconciler:
             self.kube.delete_pod(tracker.metadata.namespace, action.pod, force=action.force)
         return True
 
+    def _gone(self, key: str) -> Outcome:
+        self.applied.forget(key)
+        self.registrar.ledger.end(key)
+        self._forget_ended(key)
+        return Outcome(exists=False)
+
     def _forget_ended(self, key: str) -> None:
         """Forget those that ended by force or elsewhere: this operator may have made their users again."""
         for ended in self.registrar.ledger.ended(key):
@@ -229,8 +230,7 @@ class Reconciler:
 
     def _tidied(self, registered: Registered, sources: Sources, workload: Workload) -> TrackerStatus:
         """Name functions of which there are too many; delete the replaced ones once no agent serves them."""
-        status = registered.tracker.status
-        unused = workload.pod is None or (workload.current and serves(workload, status.function_id))
+        status, unused = registered.tracker.status, is_unused(registered.tracker, workload)
         suspicious = status.duplicate_function_ids or status.unanswered_requests
         has_work = suspicious or (unused and status.obsolete_function_ids)
         if not has_work or registered.problem is not None or not isinstance(sources.cvat, CvatAccess):

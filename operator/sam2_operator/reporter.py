@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sam2_operator.api.status import AgentStatus, Condition, TrackerStatus
 from sam2_operator.core import naming
 from sam2_operator.core.conditions import Finding, conditions
+from sam2_operator.core.reading import UnreadableTrackerError
 from sam2_operator.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sam2_operator.core.ledger import Ledger
     from sam2_operator.core.observed import Pod
     from sam2_operator.core.ports import Clock, Kubernetes
+    from sam2_operator.core.reading import PartialTracker
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,17 @@ class Reporter:
         self.ledger.note(written)
         self._tell(tracker, told)
         return written
+
+    def report_unread(self, tracker: PartialTracker) -> None:
+        """Tell of a tracker that cannot be read that it is left as it is; what its agent does is not known.
+
+        Raises:
+            KubernetesError: as `report`.
+        """
+        message = f"{tracker.problem} Until then nothing of it is changed, and an agent that runs goes on."
+        pod = self.kube.pod(tracker.metadata.namespace, naming.pod_name(tracker.metadata.name))
+        unreadable = Finding("Ready", "False", UnreadableTrackerError.reason, message)
+        self.report(tracker, tracker.status, (unreadable,), pod)
 
     def tell(
         self, tracker: Tracker, *, warning: bool, reason: str, message: str, lasting: bool = False

@@ -12,12 +12,13 @@ from tests.cvat_standin.waiting import wait_for
 if TYPE_CHECKING:
     from tests.controlplane.harness import Namespace
 
-_GROUPS = {"statefulsets": "apps", "events": ""}
+_GROUPS = {"statefulsets": "apps", "pods": "", "events": ""}
+_POD_SPEC = {"containers": [{"name": "probe", "image": "probe"}]}
 
 
 @contextmanager
 def forbidden(namespace: Namespace, resource: str, sentence: str, probe: dict[str, Any]) -> Iterator[None]:
-    """Let nobody create such objects, of which the probe is one, in the namespace while the block runs."""
+    """Let nobody write such objects, of which the probe is one, in the namespace while the block runs."""
     policy = f"no-{resource}-{namespace.name}"
     namespace.kubectl.apply(*_policy(policy, namespace.name, resource, sentence))
 
@@ -34,12 +35,33 @@ def forbidden(namespace: Namespace, resource: str, sentence: str, probe: dict[st
     wait_for(lambda: not is_enforced(), "the policy to be gone", within=60)
 
 
+def pod(namespace: str) -> dict[str, Any]:
+    """A Pod, to probe with."""
+    metadata = {"name": "probe", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _POD_SPEC}
+
+
+def stateful_set(namespace: str) -> dict[str, Any]:
+    """A StatefulSet, to probe with."""
+    labels = {"app": "probe"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "probe", "namespace": namespace},
+        "spec": {
+            "serviceName": "probe",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": _POD_SPEC},
+        },
+    }
+
+
 def _policy(name: str, namespace: str, resource: str, sentence: str) -> list[dict[str, Any]]:
     api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
     rule = {
         "apiGroups": [_GROUPS[resource]],
         "apiVersions": ["v1"],
-        "operations": ["CREATE"],
+        "operations": ["CREATE", "UPDATE"],
         "resources": [resource],
     }
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from sam2_operator.adapters.kube.api import KubeApi
     from sam2_operator.adapters.statestore import RedisStateStore
-    from sam2_operator.reconcile import Outcome, Reconciler
+    from sam2_operator.core.outcome import Outcome
+    from sam2_operator.reconcile import Reconciler
     from sam2_operator.settings import Settings
     from tests.cluster.kubectl import Kubectl
     from tests.cvat_standin.client import CVAT

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.controlplane.admission import forbidden
+from tests.controlplane.admission import forbidden, stateful_set
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
 
@@ -15,22 +15,6 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.controlplane
-
-
-def probe(namespace: str) -> dict[str, Any]:
-    """A StatefulSet."""
-    labels = {"app": "probe"}
-    pod = {"containers": [{"name": "probe", "image": "probe"}]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "probe", "namespace": namespace},
-        "spec": {
-            "serviceName": "probe",
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
 
 
 def test_without_credentials(cvat: CVAT, namespace: Namespace, operator: Operator) -> None:
@@ -219,7 +203,7 @@ def test_what_only_the_api_server_knows_to_be_impossible(
     annotation: CVAT, namespace: Namespace, operator: Operator
 ) -> None:
     sentence = "Ask the platform team before you run models."
-    with forbidden(namespace, "statefulsets", sentence, probe(namespace.name)):
+    with forbidden(namespace, "statefulsets", sentence, stateful_set(namespace.name)):
         namespace.apply_tracker(annotation.url)
         operator.settle(namespace.name)
         told = namespace.condition("AgentAvailable")

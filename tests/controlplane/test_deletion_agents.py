@@ -89,6 +89,52 @@ def test_a_stateful_set_that_others_hold_keeps_no_agent_running(ending: Ending) 
     ending.comes("deleted: the StatefulSet is held by others")
 
 
+def test_an_agent_that_was_to_be_an_orphan_is_stopped_all_the_same(ending: Ending) -> None:
+    with_pod(ending)
+    ending.namespace.delete("s2t", "cars", "--cascade=orphan", "--wait=false")
+
+    def is_orphaned() -> bool:
+        return "ownerReferences" not in ending.namespace.get("statefulset", "cars-agent")["metadata"]
+
+    wait_for(is_orphaned, "the garbage collector", within=60)
+    ending.comes("deleted: its objects as orphans")
+    assert not ending.namespace.exists("pod", "cars-agent-0")
+    assert ending.told("LeftBehind") == []
+
+
+def orphaned(ending: Ending, **labels: str) -> None:
+    """Put a StatefulSet that nobody owns in the place of the agent's; it is of another tracker's keys."""
+    agent = ending.namespace.get("statefulset", "cars-agent")
+    ending.namespace.delete("statefulset", "cars-agent")
+    wait_for(lambda: not ending.namespace.exists("pod", "cars-agent-0"), "the pod's end")
+    (container,) = agent["spec"]["template"]["spec"]["containers"]
+    variables = [each for each in container["env"] if each["name"] != "SAM2_AGENT_KEY_PREFIX"]
+    container["env"] = [*variables, {"name": "SAM2_AGENT_KEY_PREFIX", "value": "s2t:{another}:"}]
+    metadata = {"name": "cars-agent", "namespace": ending.namespace.name}
+    agent["metadata"] = {**metadata, "labels": {**agent["metadata"]["labels"], **labels}}
+    ending.namespace.kubectl.apply(agent)
+
+
+def test_an_orphan_that_may_be_of_another_tracker_is_left_and_told(ending: Ending) -> None:
+    with_pod(ending)
+    orphaned(ending)
+    ending.begins()
+    wait_for(ending.over, "the tracker's end")
+    assert ending.namespace.exists("statefulset", "cars-agent")
+    (event,) = ending.told("LeftBehind")
+    assert "The StatefulSet cars-agent has no owner and cannot be proven" in event["message"]
+    assert ending.cvat.functions() == []
+
+
+def test_a_stateful_set_of_somebody_else_is_neither_stopped_nor_told(ending: Ending) -> None:
+    with_pod(ending)
+    orphaned(ending, **{"app.kubernetes.io/managed-by": "somebody-else"})
+    ending.begins()
+    wait_for(ending.over, "the tracker's end")
+    assert ending.namespace.exists("statefulset", "cars-agent")
+    assert ending.told("LeftBehind") == []
+
+
 def test_on_a_lost_node_the_pod_is_left_where_it_is_to_wait(ending: Ending, lost_node: str) -> None:
     with_pod(ending)
     bind(ending, lost_node)

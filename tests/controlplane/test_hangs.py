@@ -23,9 +23,9 @@ from sam2_operator.adapters.agents import HttpAgents
 from sam2_operator.adapters.clock import SystemClock
 from sam2_operator.adapters.cvat.sdk import SdkCvat
 from sam2_operator.core.environment import PORT
+from sam2_operator.core.outcome import Outcome
 from sam2_operator.driver import Driver, Key
 from sam2_operator.pace import Pace
-from sam2_operator.reconcile import Outcome
 from sam2_operator.settings import Settings
 from tests.controlplane import situations
 from tests.controlplane.agents import SpeakingAgent

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sam2_operator.core.naming import FIELD_MANAGER
+from sam2_operator.core.settlement import SETTLE
+from sam2_operator.surplus import RECENT
 from tests.controlplane.agents import SpeakingAgent, start_agent
 from tests.controlplane.harness import Namespace, Operator
 from tests.cvat_standin.client import CVAT, wait_for
@@ -70,6 +72,10 @@ def test_a_quiet_cluster_sees_no_write(
     operator.settle(namespace.name)
     start_agent(namespace, agent())
     assert operator.settle(namespace.name).ready
+    operator.clock.advance(
+        (SETTLE + RECENT).total_seconds()
+    )  # what else the registration made would be listed
+    operator.settle(namespace.name)
     before = writes()
     assert before
     operator.clock.advance(3600)

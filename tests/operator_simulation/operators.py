@@ -27,7 +27,7 @@ from tests.simulation.processes import PROCESS, Process
 
 if TYPE_CHECKING:
     from sam2_operator.core.observed import Manifest, Pod
-    from sam2_operator.reconcile import Outcome
+    from sam2_operator.core.outcome import Outcome
     from tests.operator_simulation.world import World
 
 DEADLINE = 600.0

@@ -41,6 +41,9 @@ def _no_stateful_set(workload: Workload) -> Problem | None:
 def _not_created(workload: Workload) -> Problem | None:
     if workload.pod is not None:
         return None
+    if workload.stateful_set is not None and workload.stateful_set["metadata"].get("deletionTimestamp"):
+        message = "The agent's StatefulSet is being deleted; once it is gone, it and the pod are made anew."
+        return Problem("PodMissing", message)
     refusal = pod_events.not_made(workload.events)
     if refusal is not None:
         return Problem(

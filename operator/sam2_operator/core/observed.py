@@ -150,9 +150,16 @@ class Workload:
         """Whether the pod is of the newest revision, as far as the StatefulSet's controller knows."""
         if self.stateful_set is None or self.pod is None:
             return False
-        status = self.stateful_set.get("status", {})
-        seen = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
-        return bool(seen and self.pod.revision == status.get("updateRevision"))
+        newest = self.stateful_set.get("status", {}).get("updateRevision")
+        return self.is_seen and self.pod.revision == newest
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the StatefulSet's controller knows of its newest template and size."""
+        if self.stateful_set is None:
+            return False
+        seen = self.stateful_set.get("status", {}).get("observedGeneration", 0)
+        return bool(seen >= self.stateful_set["metadata"]["generation"])
 
 
 ConditionStatus: TypeAlias = Literal["True", "False", "Unknown"]

@@ -40,6 +40,12 @@ def is_owned(tracker: Tracker, live: Manifest) -> bool:
     return any(reference.get("uid") == tracker.metadata.uid for reference in references)
 
 
+def has_our_labels(tracker: Tracker, live: Manifest) -> bool:
+    """Whether an object says that the operator made it for a tracker of this name."""
+    labels: dict[str, str] = live["metadata"].get("labels", {})
+    return naming.labels(tracker.metadata.name).items() <= labels.items()
+
+
 def is_leftover(tracker: Tracker, live: Manifest) -> bool:
     """Whether an object is left from an earlier tracker of the same name: this one takes it over."""
     return any(

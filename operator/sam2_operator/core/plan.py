@@ -31,6 +31,10 @@ _CLAIM = "PersistentVolumeClaim"
 NODE_LOSS_MARGIN = timedelta(seconds=10)
 """How long after the end of its grace period a pod counts as being on a node that does not answer. A kubelet
 that does answer kills it when the grace period ends, and says so a second or two later."""
+HELD_AFTER = timedelta(seconds=30)
+"""How long after its deletion an object counts as held: most of those who set finalizers take a moment."""
+_PASSING_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes.io/pvc-protection"})
+"""Kubernetes' own: they end with the pod, of which more can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def plan(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) ->
     if _runs(tracker, children, wishes):
         workload = stateful_set(tracker, wishes.function_id, wishes.defaults, wishes.restart_digest)
         wanted.append((workload, children.workload.stateful_set))
-    changes = [action for each, live in wanted for action in _change(tracker, each, live)]
+    changes = [action for each, live in wanted for action in _change(tracker, each, live, now)]
     if _agent_may_use_the_old(changes, children.workload):
         changes = [each for each in changes if not (isinstance(each, Delete) and each.kind == "Secret")]
     return [*changes, *_pod_changes(tracker, children, wishes, now)]
@@ -147,9 +151,13 @@ def _agent_may_use_the_old(changes: Iterable[Action], workload: Workload) -> boo
     return workload.pod is not None and not workload.current
 
 
-def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) -> Iterator[Action]:
+def _change(
+    tracker: Tracker, wanted: Manifest | None, live: Manifest | None, now: datetime
+) -> Iterator[Action]:
     if live is not None and live["metadata"].get("deletionTimestamp"):
-        return  # what goes is made anew once it is gone
+        if wanted is not None:
+            yield from _held(live, now)  # what goes is made anew once it is gone
+        return
     ours = live is not None and (is_owned(tracker, live) or is_leftover(tracker, live))
     if wanted is None:
         if live is not None and ours:
@@ -170,6 +178,20 @@ def _change(tracker: Tracker, wanted: Manifest | None, live: Manifest | None) ->
         yield Apply(wanted, live, why, overwrite=outlasts_an_apply(difference))
 
 
+def _held(live: Manifest, now: datetime) -> Iterator[Refuse]:
+    """Tell that somebody keeps an object from going, and so from being made anew."""
+    metadata = live["metadata"]
+    holders = [each for each in metadata.get("finalizers", []) if each not in _PASSING_FINALIZERS]
+    if not holders or now - parse(metadata["deletionTimestamp"]) <= HELD_AFTER:
+        return
+    message = (
+        f"The {live['kind']} {metadata['name']} is being deleted since {metadata['deletionTimestamp']} and "
+        f"kept by finalizers ({', '.join(holders)}); it is made anew once it is gone. Wait for whoever set "
+        f"them, or remove them: kubectl edit {live['kind'].lower()} {metadata['name']}."
+    )
+    yield Refuse(Problem("HeldInDeletion", message))
+
+
 def _pod_changes(tracker: Tracker, children: Children, wishes: Wishes, now: datetime) -> Iterator[Action]:
     pod, claim = children.workload.pod, children.cache_claim
     if pod is None:
@@ -180,18 +202,11 @@ def _pod_changes(tracker: Tracker, children: Children, wishes: Wishes, now: date
             why = f"its node {pod.node} does not answer and spec.agent.onNodeLoss is Replace"
             yield DeletePod(pod, force=True, why=why)
         return
-    if not pod.ready and not children.workload.current and _controller_is_up_to_date(children.workload):
+    # It is outdated only where the controller knows of the newest template.
+    if not pod.ready and not children.workload.current and children.workload.is_seen:
         yield DeletePod(pod, force=False, why="it never became ready and its settings are outdated")
     elif claim is not None and claim["metadata"].get("deletionTimestamp") and pod.node is not None:
         yield DeletePod(pod, force=False, why="the volume that it holds is to be deleted")
-
-
-def _controller_is_up_to_date(workload: Workload) -> bool:
-    """Whether the controller knows of the newest template; the pod is outdated only then."""
-    if workload.stateful_set is None:
-        return False
-    status = workload.stateful_set.get("status", {})
-    return bool(status.get("observedGeneration", 0) >= workload.stateful_set["metadata"]["generation"])
 
 
 def _grown(wanted: Manifest | None, live: Manifest | None) -> Manifest | None:

@@ -132,7 +132,9 @@ def _settle(view: View, around: Surroundings, intent: Registration) -> Decision:
         )
     if not isinstance(settled, Nothing):
         return Wait(settled.wait.total_seconds(), "Settling", settled.message)
-    return Abandon(given_up(view.status, intent, view.now), "Nothing came of a registration within the settle time.")
+    return Abandon(
+        given_up(view.status, intent, view.now), "Nothing came of a registration within the settle time."
+    )
 
 
 def _adopt_given(view: View, function_id: int, user: User) -> Decision:

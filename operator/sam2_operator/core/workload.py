@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sam2_operator.core import environment, naming
-from sam2_operator.core.ownership import owned
+from sam2_operator.core.ownership import has_our_labels, owned
 
 if TYPE_CHECKING:
     from sam2_operator.api.base import ApiModel
@@ -72,6 +72,23 @@ def serves(workload: Workload, function_id: int | None) -> bool:
     (container,) = workload.stateful_set["spec"]["template"]["spec"]["containers"][:1]
     setting = {"name": f"{environment.PREFIX}FUNCTION_ID", "value": str(function_id)}
     return setting in container.get("env", [])
+
+
+def is_orphan(tracker: Tracker, stateful_set: Manifest) -> bool:
+    """Whether a StatefulSet that belongs to nobody was made for this very tracker.
+
+    Kubernetes takes the owners away where a deletion is to leave orphans. What stays are our labels, and the
+    agent's keys in Redis, which carry the tracker's uid.
+    """
+    metadata = stateful_set["metadata"]
+    if any(each.get("controller") for each in metadata.get("ownerReferences", [])):
+        return False
+    keys = {
+        "name": f"{environment.PREFIX}KEY_PREFIX",
+        "value": naming.key_prefix(tracker.metadata.uid),
+    }
+    containers = stateful_set["spec"]["template"]["spec"]["containers"]
+    return has_our_labels(tracker, stateful_set) and any(keys in each.get("env", []) for each in containers)
 
 
 def _pod(tracker: Tracker, function_id: int | None, defaults: Defaults) -> Manifest:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sam2_operator.core.outcome import Outcome
 from sam2_operator.driver import Driver
 from sam2_operator.errors import ConflictError, KubernetesError
 from sam2_operator.pace import Pace
-from sam2_operator.reconcile import Outcome
 from tests.unit.operator.build import pod
 
 if TYPE_CHECKING:

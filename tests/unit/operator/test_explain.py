@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +60,16 @@ ENDED = Termination(
 def test_who_knows_best_explains(found: Workload, reason: str | None) -> None:
     problem = explain(found)
     assert (problem.reason if problem else None) == reason
+
+
+def test_of_a_stateful_set_that_goes_no_pod_is_to_be_expected() -> None:
+    there = workload(None, events=(told("FailedCreate", 1, "exceeded quota: gpus.", about="sts"),))
+    assert there.stateful_set is not None
+    metadata = {**there.stateful_set["metadata"], "deletionTimestamp": "2026-01-01T12:00:00Z"}
+    problem = explain(replace(there, stateful_set={**there.stateful_set, "metadata": metadata}))
+    assert problem is not None
+    assert problem.reason == "PodMissing"
+    assert "StatefulSet is being deleted" in problem.message
 
 
 @pytest.mark.parametrize(

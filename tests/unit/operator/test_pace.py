@@ -13,10 +13,10 @@ import pytest
 
 from sam2_operator.adapters.cvat.sightings import FRESH_SECONDS
 from sam2_operator.core.observed import Pod
+from sam2_operator.core.outcome import Outcome
 from sam2_operator.driver import Driver
 from sam2_operator.errors import KubernetesError
 from sam2_operator.pace import Pace, Tracked, phases
-from sam2_operator.reconcile import Outcome
 from sam2_operator.settings import Settings
 from tests.unit.operator.build import pod
 from tests.unit.operator.virtual_time import AtOnce, play

@@ -110,6 +110,59 @@ def test_what_is_going_is_waited_for() -> None:
     assert actions(children(pod(), state_secret=going)) == []
 
 
+def held(there: Manifest, *finalizers: str, seconds: int = 31) -> Manifest:
+    """The object since its deletion was asked for."""
+    at = text(NOW - timedelta(seconds=seconds))
+    return {
+        **there,
+        "metadata": {**there["metadata"], "deletionTimestamp": at, "finalizers": list(finalizers)},
+    }
+
+
+@pytest.mark.parametrize("field", ["service_account", "network_policy", "state_secret"])
+def test_what_somebody_keeps_from_going_is_named(field: str) -> None:
+    there = getattr(children(), field)
+    (action,) = actions(children(pod(), **{field: held(there, "example.com/theirs", "orphan")}))
+    assert isinstance(action, Refuse)
+    assert action.problem.reason == "HeldInDeletion"
+    told = action.problem.message
+    named = f"The {there['kind']} {there['metadata']['name']}"
+    assert f"{named} is being deleted since 2026-01-01T11:59:29Z" in told
+    assert "example.com/theirs" in told
+    assert "orphan" not in told
+
+
+def test_a_stateful_set_that_somebody_keeps_from_going_is_named() -> None:
+    there = children().workload.stateful_set
+    assert there is not None
+    going = Workload(held(there, "example.com/one", "example.com/two"), None, None)
+    (action,) = actions(children(workload=going))
+    assert isinstance(action, Refuse)
+    assert "StatefulSet cars-agent" in action.problem.message
+    assert "example.com/one, example.com/two" in action.problem.message
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "seconds"),
+    [
+        (("example.com/theirs",), 30),
+        (("foregroundDeletion",), 3600),
+        (("orphan",), 3600),
+        (("kubernetes.io/pvc-protection",), 3600),
+    ],
+)
+def test_what_goes_by_itself_is_not_told_of(finalizers: tuple[str, ...], seconds: int) -> None:
+    spec: dict[str, Any] = {"model": {"cache": {"volumeClaimTemplate": TEMPLATE}}}
+    going = held(claim(), *finalizers, seconds=seconds)
+    found = actions(children(pod(node=None), cache_claim=going), **spec)
+    assert [action for action in found if isinstance(action, Refuse)] == []
+
+
+def test_what_is_no_longer_wanted_may_be_kept_from_going() -> None:
+    going = held(claim(), "example.com/theirs")
+    assert actions(children(pod(node=None), cache_claim=going)) == []
+
+
 @pytest.mark.parametrize(
     ("agent", "observed", "deleted"),
     [

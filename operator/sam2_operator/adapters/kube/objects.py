@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from sam2_operator.adapters.kube.answers import MissingRightError, NotFoundError
 from sam2_operator.adapters.kube.api import JSON, MERGE, KubeApi
@@ -15,15 +12,17 @@ from sam2_operator.adapters.kube.contention import insist, retold
 from sam2_operator.adapters.kube.events import Announcement, EventRecorder
 from sam2_operator.adapters.kube.pod import pod_from
 from sam2_operator.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
-from sam2_operator.api.tracker import FINALIZER, Tracker
+from sam2_operator.api.tracker import FINALIZER
 from sam2_operator.core.drift import overwriting
 from sam2_operator.core.naming import FIELD_MANAGER, MANAGED_BY_LABEL
-from sam2_operator.errors import ConflictError, KubernetesError
+from sam2_operator.core.reading import PartialTracker, read, read_partly, reader
+from sam2_operator.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sam2_operator.api.status import TrackerStatus
+    from sam2_operator.api.tracker import Tracker
     from sam2_operator.core.observed import Event, Manifest, Pod
     from sam2_operator.core.ports import Clock, Kind
 
@@ -39,10 +38,6 @@ _PATHS: Mapping[str, str] = {
 TRACKERS = f"/apis/{GROUP}/{VERSION}"
 
 
-class UnreadableTrackerError(KubernetesError):
-    """A tracker has fields that this operator does not know: the CRD is of another version."""
-
-
 @dataclass(frozen=True, slots=True)
 class Kube:
     """The port `Kubernetes` and the port `SecretReader`, over HTTP."""
@@ -54,9 +49,9 @@ class Kube:
     instance: str
 
     def tracker(self, namespace: str, name: str) -> Tracker | None:
-        """Read a tracker."""
+        """Read a tracker; raise `UnreadableTrackerError`, with what can be read, where that is not all."""
         live = self.api.get(f"{TRACKERS}/namespaces/{namespace}/{PLURAL}/{name}")
-        return None if live is None else _tracker(live)
+        return None if live is None else read(live)
 
     def is_there(self, tracker: Tracker) -> bool:
         """Whether a tracker read earlier is there still; so is one that can no longer be read."""
@@ -67,7 +62,7 @@ class Kube:
         return live is not None and live["metadata"]["uid"] == tracker.metadata.uid
 
     def trackers(self) -> list[Tracker]:
-        """Read all trackers that the operator serves and can read.
+        """Read all trackers that the operator serves, as far as it can read each.
 
         A namespace of several that it may not read hides none of the others: it serves nobody there.
         """
@@ -79,9 +74,7 @@ class Kube:
                 if len(self.namespaces) < 2:
                     raise
                 continue
-            for live in listed:
-                with suppress(UnreadableTrackerError):  # its own reconcile tells about it
-                    found.append(_tracker(live))
+            found += [read_partly(live) for live in listed]
         return found
 
     def names(self, scope: str) -> list[tuple[str, str]]:
@@ -98,6 +91,8 @@ class Kube:
                 by_alias=True, exclude_none=True
             )
             content = {key: value for key, value in told.items() if value != []}
+            if isinstance(seen, PartialTracker):
+                content = seen.retold(content)
             names = {"name": seen.metadata.name, "namespace": seen.metadata.namespace}
             body = {
                 "apiVersion": API_VERSION,
@@ -107,7 +102,8 @@ class Kube:
             }
             query = {"fieldManager": FIELD_MANAGER}
             try:
-                return _tracker(self.api.call("PUT", f"{self._path(seen)}/status", query=query, body=body))
+                path = f"{self._path(seen)}/status"
+                return reader(tracker)(self.api.call("PUT", path, query=query, body=body))
             except NotFoundError as error:
                 raise ConflictError(f"The tracker {tracker.key} is gone: {error}") from error
 
@@ -122,7 +118,7 @@ class Kube:
             body = {"metadata": {**self._identity(seen), "finalizers": finalizers}}
             query = {"fieldManager": FIELD_MANAGER}
             path = self._path(seen)
-            return _tracker(self.api.call("PATCH", path, query=query, body=body, content_type=MERGE))
+            return reader(tracker)(self.api.call("PATCH", path, query=query, body=body, content_type=MERGE))
 
         try:
             return insist(tracker, lambda: self._again(tracker), write)
@@ -130,7 +126,8 @@ class Kube:
             return None
 
     def _again(self, tracker: Tracker) -> Tracker | None:
-        return self.tracker(tracker.metadata.namespace, tracker.metadata.name)
+        live = self.api.get(self._path(tracker))
+        return None if live is None else reader(tracker)(live)
 
     def is_terminating(self, namespace: str) -> bool:
         """Whether a namespace is being deleted."""
@@ -221,21 +218,6 @@ class Kube:
     def _identity(self, tracker: Tracker) -> dict[str, str]:
         """Give what makes the API server refuse a write onto anything but what was read."""
         return {"resourceVersion": tracker.metadata.resource_version, "uid": tracker.metadata.uid}
-
-
-def _tracker(live: Manifest) -> Tracker:
-    try:
-        # A newer operator's CRD, which an upgrade brings first and a rollback leaves, may know more fields.
-        return Tracker.model_validate(live, extra="ignore")
-    except ValidationError as error:
-        metadata = live.get("metadata", {})
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]
-        )
-        raise UnreadableTrackerError(
-            f"The tracker {metadata.get('namespace')}/{metadata.get('name')} cannot be read ({problems}): "
-            "the CRD and the operator are of different versions, upgrade them together."
-        ) from error
 
 
 def _data(live: Manifest) -> dict[str, str]:
