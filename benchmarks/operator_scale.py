@@ -210,7 +210,7 @@ def _write(summary: dict[str, float], starts: Sequence[Start], looks: Sequence[Q
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    plot(document["quiet"], RESULTS.with_suffix(".svg"))
+    plot(document, RESULTS.with_suffix(".svg"))
     print(f"written: {RESULTS}")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("svg")
 from matplotlib import pyplot as plt
+
+from benchmarks.speed.plots import save
 
 _PANELS = (
     ("reconcile_p95_ms", "reconcile, p95 (ms)"),
@@ -20,8 +19,12 @@ _PANELS = (
 )
 
 
-def plot(looks: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw each figure over the number of trackers, with a line for each way to deal them out to accounts."""
+def plot(document: Mapping[str, Any], path: Path) -> None:
+    """Draw each figure of a results file over the number of trackers.
+
+    There is a line for each way to deal them out to accounts.
+    """
+    looks = document["quiet"]
     figure, axes = plt.subplots(1, len(_PANELS), figsize=(3.2 * len(_PANELS), 3), layout="constrained")
     rows = [{**look, "reconcile_p95_ms": look["reconcile"]["p95"]} for look in looks]
     largest = max(row["trackers"] for row in rows)
@@ -33,5 +36,4 @@ def plot(looks: Sequence[dict[str, Any]], path: Path) -> None:
             axis.plot(*zip(*one, strict=True), "s", label="one account")
         axis.set(title=title, xscale="log", xlabel="trackers", ylim=(0, None), xlim=(None, 1.5 * largest))
     axes[0].legend()
-    figure.savefig(path)
-    plt.close(figure)
+    save(figure, path, f"{document['machine']}, {document['cores']} cores, {document['date']}")

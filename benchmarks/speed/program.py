@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,10 +54,10 @@ def measure(bench: Bench, which: str, results: Path) -> Sequence[Goal]:
         "versions": machine.versions(),
         "effort": bench.effort,
     }
-    table = MEASUREMENTS[which].measure(bench)
+    table = replace(MEASUREMENTS[which].measure(bench), about=about)
     print(table.text(), flush=True)
     path = results / f"{bench.name}-{table.name}.json"
-    table.write(path, about)
+    table.write(path)
     MEASUREMENTS[which].draw(table, path.with_suffix(".svg"))
     print(f"written: {path} and its plot\n", flush=True)
     return table.goals

@@ -6,9 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Value = float | int | str | None
 Row = Mapping[str, Value]
+
+_ABOUT = ("date", "machine", "versions", "effort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Table:
     goals: Sequence[Goal] = ()
     details: Mapping[str, object] = field(default_factory=dict)
     """More for the JSON and the plot than the rows have."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Where, when and with which versions it was found."""
 
     def text(self) -> str:
         """The table as it is printed."""
@@ -85,19 +90,29 @@ class Table:
         ]
         return "\n".join(["", self.title, *lines, *(goal.sentence() for goal in self.goals)])
 
-    def write(self, path: Path, about: Mapping[str, object]) -> None:
-        """Write the figures as JSON, with what is told `about` where and when they were found."""
+    def write(self, path: Path) -> None:
+        """Write the figures as JSON, with what is told about them."""
         document = {
             "title": self.title,
             "method": self.method,
-            **about,
+            **self.about,
             "goals": [goal.to_json() for goal in self.goals],
-            "rows": [_rounded(row) for row in self.rows],
+            "rows": [rounded(row) for row in self.rows],
             **self.details,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _rounded(row: Row) -> dict[str, Value]:
+def read(path: Path) -> Table:
+    """Read figures that were written, to draw them: of the columns and goals nothing is known."""
+    document = json.loads(path.read_text())
+    about = {name: document.pop(name) for name in _ABOUT if name in document}
+    title, method, rows = (document.pop(name) for name in ("title", "method", "rows"))
+    document.pop("goals")
+    return Table(path.stem.partition("-")[2], title, method, (), rows, details=document, about=about)
+
+
+def rounded(row: Row) -> dict[str, Value]:
+    """The row as it is written."""
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}

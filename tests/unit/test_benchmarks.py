@@ -19,7 +19,7 @@ from cvat_sdk.masks import decode_mask, encode_mask
 from PIL import Image
 
 from benchmarks import stock_function
-from benchmarks.speed import gpu, machine
+from benchmarks.speed import gpu, machine, report
 from benchmarks.speed.arithmetic import count, rate
 from benchmarks.speed.clip import make_clip
 from benchmarks.speed.models import SMALL
@@ -147,12 +147,12 @@ def test_bench_gpu_says_that_there_is_no_gpu(
 def test_a_results_file_says_where_when_and_what_was_promised(tmp_path: Path) -> None:
     goals = [Goal("over", 1.2, 1.05), Goal("times", 4.0, 3.0, at_least=True), Goal("told", 7.0)]
     rows = [{"objects": 1, "ms": 12.3456789, "none": None}]
-    table = Table("t", "Title", "How.", [Column("objects", "objects", "d"), Column("ms", "ms")], rows, goals)
+    about = {"date": machine.date(), "machine": machine.machine(CPU), "versions": machine.versions()}
+    columns = [Column("objects", "objects", "d"), Column("ms", "ms")]
+    table = Table("t", "Title", "How.", columns, rows, goals, details={"more": [1]}, about=about)
     file = tmp_path / "results" / "cpu-t.json"
 
-    table.write(
-        file, {"date": machine.date(), "machine": machine.machine(CPU), "versions": machine.versions()}
-    )
+    table.write(file)
 
     found = json.loads(file.read_text())
     assert found["machine"]["cores"] > 0
@@ -162,6 +162,9 @@ def test_a_results_file_says_where_when_and_what_was_promised(tmp_path: Path) ->
     assert [goal["met"] for goal in found["goals"]] == [False, True, None]
     assert found["rows"] == [{"objects": 1, "ms": 12.3457, "none": None}]
     assert "MISSED  over: 1.2, goal at most 1.05" in table.text()
+    again = report.read(file)
+    assert (again.name, again.title, again.rows) == ("t", "Title", found["rows"])
+    assert (again.details, again.about) == ({"more": [1]}, about)
 
 
 @pytest.mark.parametrize("point", [*POINTS, *MODEL_POINTS, *FORWARD], ids=lambda point: point.path)

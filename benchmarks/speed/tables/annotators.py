@@ -60,7 +60,7 @@ def measure(bench: Bench) -> Table:
 
 def draw(table: Table, path: Path) -> None:
     """Throughput and wait over the number of annotators."""
-    with figure(path, 2) as [left, right]:
+    with figure(table, path, 2) as [left, right]:
         lines(left, table.rows, "annotators", [Line("all together", "throughput", {})])
         left.set(xlabel="annotators at once", ylabel="frames a second")
         lines(right, table.rows, "annotators", [Line("mean wait", "wait_ms", {})])

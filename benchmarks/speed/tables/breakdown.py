@@ -92,7 +92,7 @@ def draw(table: Table, path: Path) -> None:
         name = f"{row['model']}, {row['objects']}\n{whole:.1f} ms"
         bars[name] = {part: 100 * float(row[part] or 0) / whole for part in PARTS}
     spans = table.details["time_line"]
-    with figure(path, 2, size=(7, 4.4)) as [left, right]:
+    with figure(table, path, 2, size=(7, 4.4)) as [left, right]:
         stacked(left, bars, "% of a frame")
         left.legend(fontsize="x-small", ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
         if isinstance(spans, list):

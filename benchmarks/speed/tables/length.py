@@ -71,7 +71,7 @@ def measure(bench: Bench) -> Table:
 
 def draw(table: Table, path: Path) -> None:
     """Both agents over the length, on logarithmic axes."""
-    with figure(path, 1, size=(5, 3.4)) as [axis]:
+    with figure(table, path, 1, size=(5, 3.4)) as [axis]:
         axis.set(xscale="log", yscale="log", xlabel="frames in the task", ylabel="ms a frame")
         lines(axis, table.rows, "length", [Line("ours", "ours_ms", {}), Line("cvat-cli", "stock_ms", {})])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -11,11 +12,11 @@ import torch
 
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.idle_agent import start_idle_agent
-from benchmarks.speed.models import SMALL, Model
+from benchmarks.speed.models import Model
 from benchmarks.speed.own_loop import OwnLoop, torch_threads
 from benchmarks.speed.plots import Line, figure, lines
 from benchmarks.speed.relay import delay_line
-from benchmarks.speed.report import Column, Goal, Row, Table
+from benchmarks.speed.report import Column, Goal, Row, Table, rounded
 
 _PAUSE = 0.1
 _DELAYS = (0, 10, 25, 50)
@@ -29,9 +30,10 @@ _METHOD = (
     "Network and browser: an agent that has every answer ready, by the same line: the pause, an event one "
     "way, acquire there and back, complete one way, so the pause and four delays, and what CVAT's "
     "stand-in takes. Model: SAM2's own loop. Expected is the larger of the two. All take turns at each "
-    "delay; the ratio is taken within a turn, figures are medians over the turns. PyTorch has all of the "
-    "processor's cores but one everywhere: what is looked at is waiting, and an agent, CVAT and the browser "
-    "need some of a processor, too."
+    "delay; the ratio is taken within a turn, figures are medians over the turns, and least and most are the "
+    "turns' ratios. Of the medians: the ratio of the two medians, which is another where the machine's speed "
+    "changes between turns. PyTorch has all of the processor's cores but one everywhere: what is looked at "
+    "is waiting, and an agent, CVAT and the browser need some of a processor, too."
 )
 _COLUMNS = (
     Column("model", "model"),
@@ -42,8 +44,34 @@ _COLUMNS = (
     Column("expected_ms", "expected ms"),
     Column("ours_ms", "ours ms"),
     Column("ratio", "ours/expected", ".3f"),
+    Column("ratio_least", "least", ".3f"),
+    Column("ratio_most", "most", ".3f"),
+    Column("ratio_of_medians", "of the medians", ".3f"),
     Column("stock_ms", "stock ms"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Milliseconds from frame to frame that SAM2's loop and the agents had one after the other."""
+
+    model: str
+    objects: int
+    delay_ms: int
+    model_ms: float
+    network_ms: float
+    ours_ms: float
+    stock_ms: float
+
+    @property
+    def expected_ms(self) -> float:
+        """What nobody can be faster than."""
+        return max(self.model_ms, self.network_ms)
+
+    @property
+    def ratio(self) -> float:
+        """Ours over what is expected; taken within a turn, for the machine's speed changes."""
+        return self.ours_ms / self.expected_ms
 
 
 def measure(bench: Bench) -> Table:
@@ -51,14 +79,10 @@ def measure(bench: Bench) -> Table:
     small = [(bench.small, objects) for objects in bench.choose((1,), (1, 32))]
     counts = (1, 8) if bench.device.type == "cuda" else bench.choose((1,), (1,), (1, 8))
     large = [(model, objects) for model in bench.large() for objects in counts]
-    rows = [
-        *(
-            row
-            for model, count in small
-            for row in _rows(bench, model, count, bench.choose((0, 10), _DELAYS))
-        ),
-        *(row for model, count in large for row in _rows(bench, model, count, (_PROMISED,))),
-    ]
+    delays = bench.choose((0, 10), _DELAYS)
+    turns = [turn for model, count in small for turn in _turns(bench, model, count, delays)]
+    turns += [turn for model, count in large for turn in _turns(bench, model, count, (_PROMISED,))]
+    rows = summary(turns)
     goals = [
         Goal(
             f"frame to frame over the larger of model, network and browser; {row['model']}, "
@@ -68,36 +92,64 @@ def measure(bench: Bench) -> Table:
         )
         for row in rows
     ]
-    return Table("network", "From frame to frame, by network delay", _METHOD, _COLUMNS, rows, goals)
+    details = {"turns": [rounded({**asdict(turn), "ratio": turn.ratio}) for turn in turns]}
+    return Table("network", "From frame to frame, by network delay", _METHOD, _COLUMNS, rows, goals, details)
+
+
+def summary(turns: Sequence[Turn]) -> list[Row]:
+    """A row for each model, number of objects and delay, in the order in which they come."""
+    rows: list[Row] = []
+    for place in dict.fromkeys((turn.model, turn.objects, turn.delay_ms) for turn in turns):
+        here = [turn for turn in turns if (turn.model, turn.objects, turn.delay_ms) == place]
+        ratios = [turn.ratio for turn in here]
+        expected, ours = median(turn.expected_ms for turn in here), median(turn.ours_ms for turn in here)
+        rows.append(
+            {
+                **dict(zip(("model", "objects", "delay_ms"), place, strict=True)),
+                "model_ms": median(turn.model_ms for turn in here),
+                "network_ms": median(turn.network_ms for turn in here),
+                "expected_ms": expected,
+                "ours_ms": ours,
+                "ratio": median(ratios),
+                "ratio_least": min(ratios),
+                "ratio_most": max(ratios),
+                "ratio_of_medians": ours / expected,
+                "stock_ms": median(turn.stock_ms for turn in here),
+            }
+        )
+    return rows
 
 
 def draw(table: Table, path: Path) -> None:
-    """Time over delay, a panel for each number of objects."""
-    small = [row for row in table.rows if row["model"] == SMALL.name]
-    counts = list(dict.fromkeys(row["objects"] for row in small))
-    with figure(path, len(counts)) as axes:
-        for axis, objects in zip(axes, counts, strict=True):
-            where = {"model": SMALL.name, "objects": objects}
+    """Time over delay, a panel for each model and number of objects."""
+    subjects = list(dict.fromkeys((row["model"], row["objects"]) for row in table.rows))
+    delays = sorted({float(row["delay_ms"] or 0) for row in table.rows})
+    margin = max(1.0, delays[-1] / 20)
+    with figure(table, path, len(subjects)) as axes:
+        for axis, (model, objects) in zip(axes, subjects, strict=True):
+            where = {"model": model, "objects": objects}
             drawn = [
                 Line("ours", "ours_ms", where),
                 Line("cvat-cli", "stock_ms", where),
-                Line("larger of model, network and browser", "expected_ms", where, "--"),
-                Line("SAM2's own loop", "model_ms", where, ":"),
+                Line("larger of model, network and browser", "expected_ms", where, "s--"),
+                Line("SAM2's own loop", "model_ms", where, "x:"),
             ]
             lines(axis, table.rows, "delay_ms", drawn)
             axis.set(
-                title=f"{objects} object(s), pause of 100 ms",
-                xlabel="ms each way",
+                title=f"{model}, {objects} object(s)",
+                xlabel="ms each way; the browser pauses for 100 ms",
+                xlim=(-margin, delays[-1] + margin),
                 ylabel="ms to the next frame",
             )
 
 
-def _rows(bench: Bench, model: Model, objects: int, delays: Sequence[int]) -> list[Row]:
+def _turns(bench: Bench, model: Model, objects: int, delays: Sequence[int]) -> list[Turn]:
+    """So many turns at each delay."""
     frames = bench.choose(5, 10 if model.is_small or bench.device.type == "cuda" else 5)
     clip = bench.clip(frames, model)
     shapes = clip.shapes(objects)
     own, threads = OwnLoop(model, bench.device), max(1, torch.get_num_threads() - 1)
-    rows: list[Row] = []
+    turns: list[Turn] = []
     with ExitStack() as stack:
         stage = stack.enter_context(bench.stage())
         line = stack.enter_context(delay_line(stage.port))
@@ -108,26 +160,22 @@ def _rows(bench: Bench, model: Model, objects: int, delays: Sequence[int]) -> li
         stack.enter_context(torch_threads(threads))
         for delay in delays:
             line.seconds = delay / 1000
-            turns: list[dict[str, float]] = []
             for turn in bench.rounds(3):
                 bench.say(f"network: {model.name}, {objects} objects, {delay} ms each way, turn {turn + 1}")
-                found = {"model": median(own.run(clip, clip.prompts(objects)).frames)}
+                alone = median(own.run(clip, clip.prompts(objects)).frames)
+                found = {}
                 for name, function in functions.items():
                     session = stage.track(function, stage.task(clip), shapes, frames, pause=_PAUSE)
                     found[name] = median(session.apart)
-                turns.append(found)
-            rows.append({"model": model.name, "objects": objects, "delay_ms": delay, **_row(turns)})
-    return rows
-
-
-def _row(turns: Sequence[dict[str, float]]) -> Row:
-    """Medians over the turns; the ratio is taken within each, for the machine's speed changes."""
-    expected = [max(turn["idle"], turn["model"]) for turn in turns]
-    return {
-        "model_ms": median(turn["model"] for turn in turns),
-        "network_ms": median(turn["idle"] for turn in turns),
-        "expected_ms": median(expected),
-        "ours_ms": median(turn["ours"] for turn in turns),
-        "ratio": median(turn["ours"] / least for turn, least in zip(turns, expected, strict=True)),
-        "stock_ms": median(turn["stock"] for turn in turns),
-    }
+                turns.append(
+                    Turn(
+                        model=model.name,
+                        objects=objects,
+                        delay_ms=delay,
+                        model_ms=alone,
+                        network_ms=found["idle"],
+                        ours_ms=found["ours"],
+                        stock_ms=found["stock"],
+                    )
+                )
+    return turns

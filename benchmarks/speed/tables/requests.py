@@ -68,7 +68,7 @@ def draw(table: Table, path: Path) -> None:
         }
         for row in table.rows
     }
-    with figure(path, 1, size=(7, 2.6)) as [axis]:
+    with figure(table, path, 1, size=(7, 2.6)) as [axis]:
         stacked(axis, bars, "HTTP requests on the critical path of a frame")
         axis.legend(fontsize="small")
 

@@ -87,7 +87,7 @@ def draw(table: Table, path: Path) -> None:
                 "SAM2's own loop": min(own, own + beyond),
                 "beyond": max(0.0, beyond),
             }
-    with figure(path, 1, size=(7, 1 + 0.4 * len(bars))) as [axis]:
+    with figure(table, path, 1, size=(7, 1 + 0.4 * len(bars))) as [axis]:
         stacked(axis, bars, "ms a frame")
         axis.legend(fontsize="small")
 

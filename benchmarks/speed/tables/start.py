@@ -54,7 +54,7 @@ def draw(table: Table, path: Path) -> None:
         rest = float(row["answered_s"] or 0) - loaded - prompt
         bars[f"{row['model']}, bare"] = {"load": loaded, "prompt": prompt}
         bars[f"{row['model']}, agent"] = {"load": loaded, "prompt": prompt, "the agent's own": max(0.0, rest)}
-    with figure(path, 1, size=(7, 2.6)) as [axis]:
+    with figure(table, path, 1, size=(7, 2.6)) as [axis]:
         stacked(axis, bars, "seconds from the start of the process")
         axis.legend(fontsize="small")
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
+
 from sam2_agent.adapters.clock import BootClock
 from sam2_agent.core.intake import ASK_AGAIN_SECONDS, AT_ONCE
 from sam2_agent.core.requests import Assignment, Recorded
@@ -14,7 +16,14 @@ from sam2_agent.core.tracking import Context, Features
 from tests.cvat_standin.annotator import Shape
 from tests.cvat_standin.control_models import RequestRecord
 from tests.integration.agent.agent_process import PREFIX
-from tests.integration.agent.conftest import LENGTH, World, drawn_shapes
+from tests.integration.agent.conftest import (
+    LENGTH,
+    Shapes,
+    World,
+    disk_bitmap,
+    drawn_shapes,
+    square_bitmap,
+)
 from tests.integration.agent.faults import (
     ACQUIRE,
     COMPLETE,
@@ -24,7 +33,6 @@ from tests.integration.agent.faults import (
     ask_to_begin,
     keys,
     status_of,
-    undisturbed,
 )
 from tests.integration.agent.in_process import InProcessAgent
 from tests.integration.agent.sticky_tracker import StickyTracker
@@ -72,15 +80,17 @@ class Counted(ToyTracker):
 
 
 def test_each_of_many_annotators_gets_what_one_alone_gets(world: World) -> None:
-    expected = undisturbed(world, stop=LENGTH - 1)
+    alone = world.new_toy().start().wait_ready()
+    expected = [track_own(world, number) for number in range(ANNOTATORS)]
+    assert len({repr(track[-1]) for track in expected}) == ANNOTATORS, "mixed up, they would not be noticed"
+    alone.stop()
     agent = world.new_toy(patience=PATIENT).start().wait_ready()
     with ThreadPoolExecutor(ANNOTATORS) as pool:
-        tracks = list(pool.map(lambda _: world.track(), range(ANNOTATORS)))
-    for track in tracks:
-        assert len(track) == len(expected)
+        tracks = list(pool.map(lambda number: track_own(world, number), range(ANNOTATORS)))
+    assert tracks == expected
     assert {record.status for record in world.cvat.requests()} == {"finished"}
     answered = agent.metric("request_seconds_count", type="track", outcome="completed")
-    assert answered == ANNOTATORS * (LENGTH - 1)
+    assert answered == sum(map(len, tracks))
 
 
 def test_who_tracks_one_object_does_not_wait_for_all_of_somebody_else(world: World) -> None:
@@ -200,6 +210,19 @@ def test_all_that_events_told_of_is_taken_at_once_but_not_more_than_some(world: 
     tracker.let_go.set()
     for request in asked:
         agent.wait_for(lambda request=request: status_of(world, request) == "finished")  # type: ignore[misc]
+
+
+def track_own(world: World, number: int) -> list[Shapes]:
+    """Track what only this annotator draws, two of them from the same frame on; return the later frames."""
+    left, top = 5 * number, 3 * number
+    shapes = [
+        Shape.mask(np.roll(disk_bitmap(0), 5 * number, axis=1)),
+        Shape.polygon((left, top), (left + 30, top), (left + 30, top + 30), (left, top + 30)),
+        Shape.mask(np.roll(square_bitmap(0), -5 * number, axis=1)),
+    ]
+    with world.annotator() as annotator:
+        track = annotator.track(world.function, world.task, shapes, start=number // 2, stop=LENGTH - 1)
+    return [frame.shapes for frame in track.frames[1:]]
 
 
 def with_one_in_hand(world: World, tracker: StickyTracker) -> tuple[InProcessAgent, RequestRecord]:
