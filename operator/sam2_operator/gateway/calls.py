@@ -33,6 +33,9 @@ _MARGIN_SECONDS = 2.0
 _SHARE = 0.1
 """Of the caller's patience, at most, for that."""
 _FIRST_WAIT, _MOST_WAIT = 0.05, 1.0
+_LEAST_SECONDS = 0.1
+"""With less left nothing is sent again: timers that end a little early would make an agent that refused every
+call one that is slow."""
 _CONNECT_SECONDS = 3.0
 _UNREACHABLE = "It cannot be reached."
 _NOT_ADMITTED = "It does not accept the gateway's key."
@@ -79,13 +82,13 @@ class Agents:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience - min(_MARGIN_SECONDS, patience * _SHARE)
-        wait, said = _FIRST_WAIT, _UNREACHABLE
+        wait, said, least = _FIRST_WAIT, _UNREACHABLE, 0.0
         while True:
             tracker = find()
             if tracker is None:
                 raise UnknownFunctionError("There is no such tracker; reload the page.")
             left = until - loop.time()
-            if left <= 0:
+            if left <= least:
                 raise AgentAwayError(
                     f"The tracker {tracker.title} has no agent at the moment; run again in a minute. {said}"
                 )
@@ -104,6 +107,7 @@ class Agents:
                 if answer.status not in _PASSING:
                     return answer
                 said = _words(answer)
+            least = _LEAST_SECONDS
             self.retried()
             pause = min(wait * self.random.uniform(0.5, 1.0), max(0.0, until - loop.time()))
             await asyncio.sleep(pause)
